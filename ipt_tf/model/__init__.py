@@ -1,0 +1,1 @@
+"""The network, in keras.layers and keras.ops alone, and where its weights come from."""

@@ -1,0 +1,237 @@
+"""The Image Processing Transformer: one body, and a head, a tail and a task embedding per task."""
+
+from collections.abc import Sequence
+
+import keras
+import numpy as np
+from keras import ops
+
+from ipt_tf import tasks as task_table
+from ipt_tf.model.body import Body, TaskEmbedding
+from ipt_tf.model.layers import Head, Tail
+from ipt_tf.model.starts import STARTS
+from ipt_tf.tasks import OFFICIAL_TASKS, Task
+
+MEAN_RGB = (0.4488, 0.4371, 0.4040)
+"""The mean colour of DIV2K, as a fraction of the range, which the network subtracts and adds back."""
+
+FORMULATIONS = ("official", "paper")
+
+
+@keras.saving.register_keras_serializable("ipt_tf")
+class IPT(keras.Model):
+    """The Image Processing Transformer (Chen et al., CVPR 2021) for several restoration tasks.
+
+    Images are RGB, channels last, 0..rgb_range; the mean colour is subtracted and added back inside. The output
+    is float32 and not clipped. The defaults are the paper's network (118.9 M parameters with its six tasks).
+
+    Args:
+        tasks: names (`"sr_x2"`), `Task`s, or a mix, in head order. Default: the paper's six.
+        num_features: feature channels C between head, body and tail.
+        patch_size: side P of the tiles the network works on, in pixels; a multiple of patch_dim.
+        patch_dim: side of a patch, in pixels; a token has E = C * patch_dim^2 values.
+        num_heads: attention heads; divides E.
+        num_layers: encoder layers, and as many decoder layers.
+        dropout: dropout rate in the body.
+        rgb_range: value of white.
+        formulation: `"official"`, the network of the authors' code and weights, or `"paper"`, equations 1
+            and 2 to the letter.
+        start: initial weights: `"identity"` (an untrained network returns its input, bilinearly enlarged) or
+            `"random"` (as in the authors' code).
+        use_norm, use_mlp, use_pos, pos_every: options of the official code (`no_norm` and so on); only for its
+            checkpoints.
+        output_bias: whether attention output projections have biases; only for checkpoints that carry them.
+
+    Raises:
+        ValueError: sizes that do not divide, an unknown task, formulation or start, or no task at all.
+
+    Example:
+        >>> model = IPT(["sr_x2", "denoise_50"], num_features=16, num_heads=4, num_layers=2)
+        >>> model(np.zeros((1, 48, 48, 3), "float32"), task="sr_x2").shape
+        (1, 96, 96, 3)
+    """
+
+    def __init__(
+        self,
+        tasks: Sequence[str | Task | dict] | None = None,
+        num_features: int = 64,
+        patch_size: int = 48,
+        patch_dim: int = 3,
+        num_heads: int = 12,
+        num_layers: int = 12,
+        dropout: float = 0.0,
+        rgb_range: float = 255.0,
+        formulation: str = "official",
+        start: str = "identity",
+        use_norm: bool = True,
+        use_mlp: bool = True,
+        use_pos: bool = True,
+        pos_every: bool = False,
+        output_bias: bool = False,
+        _shares_with: "IPT | None" = None,
+        **kwargs,
+    ):
+        super().__init__(**kwargs)
+        self.autocast = False  # pixels enter in full precision, whatever the body computes in
+        self.tasks = tuple(_as_task(task) for task in (OFFICIAL_TASKS if tasks is None else tasks))
+        self.num_features = num_features
+        self.patch_size = patch_size
+        self.patch_dim = patch_dim
+        self.num_heads = num_heads
+        self.num_layers = num_layers
+        self.dropout = dropout
+        self.rgb_range = rgb_range
+        self.formulation = formulation
+        self.start = start
+        self.use_norm = use_norm
+        self.use_mlp = use_mlp
+        self.use_pos = use_pos
+        self.pos_every = pos_every
+        self.output_bias = output_bias
+        self._check_arguments()
+        if _shares_with is None:
+            self._make_layers()
+        else:
+            self._share_layers(_shares_with)
+        self.build((None, patch_size, patch_size, 3))
+
+    def _check_arguments(self):
+        names = self.task_names
+        if not names:
+            raise ValueError("an IPT needs at least one task")
+        if len(set(names)) < len(names):
+            raise ValueError(f"every task needs a name of its own: {', '.join(names)}")
+        if self.formulation not in FORMULATIONS:
+            raise ValueError(f"formulation is one of {', '.join(FORMULATIONS)}, not {self.formulation!r}")
+        if self.start not in STARTS:
+            raise ValueError(f"start is one of {', '.join(STARTS)}, not {self.start!r}")
+        if self.patch_size % self.patch_dim:
+            raise ValueError(f"patch_size {self.patch_size} is not a multiple of patch_dim {self.patch_dim}")
+        if self.token_dim % self.num_heads:
+            raise ValueError(
+                f"num_heads {self.num_heads} does not divide the token width num_features * patch_dim^2"
+                f" = {self.token_dim}"
+            )
+
+    def _make_layers(self):
+        dtype = self.dtype_policy
+        self.body = Body(
+            self.patch_dim,
+            self.num_heads,
+            self.num_layers,
+            self.dropout,
+            self.formulation,
+            self.use_norm,
+            self.use_mlp,
+            self.use_pos,
+            self.pos_every,
+            self.output_bias,
+            self.start,
+            name="body",
+            dtype=dtype,
+        )
+        self.heads, self.tails, self.embeddings = [], [], []
+        skip_doubles = self.formulation == "official"
+        for task in self.tasks:
+            full = {"start": self.start, "dtype": dtype.variable_dtype}
+            self.heads.append(Head(self.num_features, self.formulation, name=f"head_{task.name}", **full))
+            self.tails.append(
+                Tail(task.scale, gain=0.5 if skip_doubles else 1.0, name=f"tail_{task.name}", **full)
+            )
+            if self.use_mlp:
+                rows = 1 if self.formulation == "paper" else (self.patch_size // self.patch_dim) ** 2
+                name = f"embedding_{task.name}"
+                self.embeddings.append(TaskEmbedding(rows, self.token_dim, name=name, **full))
+
+    def _share_layers(self, model: "IPT"):
+        self.body = model.body
+        indices = [model.task_names.index(name) for name in self.task_names]
+        self.heads = [model.heads[i] for i in indices]
+        self.tails = [model.tails[i] for i in indices]
+        self.embeddings = [model.embeddings[i] for i in indices] if model.use_mlp else []
+
+    def build(self, input_shape):
+        """Makes all weights, so that they can be loaded before the first call."""
+        features_shape = (*input_shape[:-1], self.num_features)
+        for layer in (*self.heads, self.body, *self.tails, *self.embeddings):
+            if not layer.built:  # a view's layers are built already, by the model that it shares them with
+                layer.build(input_shape if layer in self.heads else features_shape)
+
+    @property
+    def token_dim(self) -> int:
+        """Width E of a token."""
+        return self.num_features * self.patch_dim**2
+
+    @property
+    def task_names(self) -> list[str]:
+        """Names of the model's tasks, in head order."""
+        return [task.name for task in self.tasks]
+
+    def task(self, name: str | None = None) -> Task:
+        """Returns the model's task of that name; None means its only one.
+
+        Raises:
+            ValueError: the model has no such task, or several and no name was given.
+        """
+        if name is None:
+            if len(self.tasks) > 1:
+                raise ValueError(f"which task? This model has {', '.join(self.task_names)}")
+            return self.tasks[0]
+        return task_table.pick(name, self.tasks)
+
+    def call(self, images, task: str | None = None, training: bool | None = None):
+        """Restores tiles: (B, P, P, 3) in 0..rgb_range -> (B, scale P, scale P, 3), not clipped.
+
+        Args:
+            images: tiles of side `patch_size`.
+            task: name of the task; may be left out where the model has only one.
+            training: whether dropout is active.
+        """
+        restored, _ = self.restore_with_tokens(images, task, training)
+        return restored
+
+    def restore_with_tokens(self, images, task: str | None = None, training: bool | None = None):
+        """Like a call, but also returns the decoder's tokens (B, N, E), on which the contrastive loss works."""
+        index = self.task_names.index(self.task(task).name)
+        mean = self.rgb_range * np.array(MEAN_RGB, "float32")
+        features = self.heads[index](ops.cast(images, "float32") - mean)
+        embedding = self.embeddings[index].embedding if self.embeddings else None
+        tokens = self.body(features, embedding, training=training)
+        restored = self.body.unpatch(tokens)
+        if self.formulation == "official":
+            restored = restored + features
+        return ops.cast(self.tails[index](restored), "float32") + mean, tokens
+
+    def for_task(self, name: str) -> "IPT":
+        """Returns a model with this one task, which shares its weights with this model.
+
+        Training the one trains the other. Its calls need no `task`.
+
+        Raises:
+            ValueError: the model has no such task.
+        """
+        return IPT(**{**self.get_config(), "tasks": [self.task(name)], "name": name}, _shares_with=self)
+
+    def get_config(self):
+        arguments = (
+            "num_features patch_size patch_dim num_heads num_layers dropout rgb_range formulation start"
+            " use_norm use_mlp use_pos pos_every output_bias"
+        )
+        return {
+            **super().get_config(),
+            "tasks": [{"name": task.name, "scale": task.scale} for task in self.tasks],
+            **{name: getattr(self, name) for name in arguments.split()},
+        }
+
+
+def _as_task(task: str | Task | dict) -> Task:
+    """Returns a task from its name, from itself, or from a configuration's {"name", "scale"}."""
+    if isinstance(task, Task):
+        return task
+    if isinstance(task, str):
+        return task_table.find(task)
+    try:
+        known = task_table.find(task["name"])
+    except ValueError:
+        return Task(**task)
+    return known if known.scale == task["scale"] else Task(**task)

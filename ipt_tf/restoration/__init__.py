@@ -1,0 +1,1 @@
+"""Whole images through a network that sees tiles of one size."""

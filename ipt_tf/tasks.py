@@ -1,0 +1,75 @@
+"""The table of tasks: a name, a scale and the degradation that makes its training input.
+
+The order of a table is the order of a model's heads, tails and task embeddings.
+"""
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from ipt_tf.degradations import Degradation, bicubic, gaussian_noise, rain_streaks
+
+
+@dataclass(frozen=True)
+class Task:
+    """One restoration task.
+
+    Args:
+        name: unique in a model; used for its head, tail and task embedding, and on the command line.
+        scale: output pixels per input pixel and axis (1 for denoising and deraining).
+        degrade: function `(clean, rng) -> degraded` that makes an input from a clean batch
+            (see `ipt_tf.degradations`), or None where inputs come as pairs.
+
+    Example:
+        >>> Task("denoise_15", degrade=gaussian_noise(15))
+    """
+
+    name: str
+    scale: int = 1
+    degrade: Degradation | None = None
+
+    def __post_init__(self) -> None:
+        if not re.fullmatch(r"[a-z][a-z0-9_]*", self.name):
+            raise ValueError(f"a task's name is lower case letters, digits and _, not {self.name!r}")
+        if self.scale < 1:
+            raise ValueError(f"task {self.name}: the scale is a whole number from 1, not {self.scale!r}")
+
+
+OFFICIAL_TASKS = (
+    Task("sr_x2", scale=2, degrade=bicubic(2)),
+    Task("sr_x3", scale=3, degrade=bicubic(3)),
+    Task("sr_x4", scale=4, degrade=bicubic(4)),
+    Task("derain", degrade=rain_streaks()),
+    Task("denoise_30", degrade=gaussian_noise(30)),
+    Task("denoise_50", degrade=gaussian_noise(50)),
+)
+"""The six tasks of the paper, in the head order of the official checkpoint."""
+
+_FAMILIES = {
+    r"sr_x(\d+)": lambda number: Task(f"sr_x{number}", scale=number, degrade=bicubic(number)),
+    r"denoise_(\d+)": lambda number: Task(f"denoise_{number}", degrade=gaussian_noise(number)),
+}
+
+
+def find(name: str) -> Task:
+    """Returns the task of a name: an official one, any `sr_x<scale>` or any `denoise_<sigma>`.
+
+    Raises:
+        ValueError: the name is none of these; the message lists what there is.
+    """
+    for task in OFFICIAL_TASKS:
+        if task.name == name:
+            return task
+    for pattern, family in _FAMILIES.items():
+        if match := re.fullmatch(pattern, name):
+            return family(int(match[1]))
+    known = ", ".join(task.name for task in OFFICIAL_TASKS)
+    raise ValueError(f"unknown task {name!r}; known are {known}, any sr_x<scale> and any denoise_<sigma>")
+
+
+def pick(name: str, tasks: Iterable[Task]) -> Task:
+    """Returns the task called `name` among a model's `tasks`, or raises ValueError with their names."""
+    table = {task.name: task for task in tasks}
+    if name not in table:
+        raise ValueError(f"this model has no task {name!r}; it has {', '.join(table)}")
+    return table[name]
