@@ -1,0 +1,198 @@
+"""What a picture's file holds comes back, and what is no picture is refused in one line."""
+
+import io
+import os
+import struct
+import zlib
+
+import imagecodecs
+import numpy as np
+import pytest
+import tifffile
+from PIL import Image, ImageCms
+
+from ipt_tf import images
+from ipt_tf.images import ImageError, Photograph
+
+RNG = np.random.default_rng(0)
+RGB = RNG.integers(0, 256, (20, 30, 3), np.uint8)
+RGB16 = RNG.integers(0, 65536, (20, 30, 3), np.uint16)
+ALPHA = RNG.integers(0, 256, (20, 30), np.uint8)
+ICC = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+
+
+def exif(orientation=None):
+    block = Image.Exif()
+    block[0x0110] = "Camera"
+    block[0x8769] = {0x829A: 0.01}
+    if orientation:
+        block[0x0112] = orientation
+    return block.tobytes()
+
+
+@pytest.mark.parametrize("suffix", [".png", ".webp", ".bmp", ".tif", ".tiff", ".ppm"])
+def test_lossless_formats_return_the_pixels(tmp_path, suffix):
+    images.write(Photograph(RGB), tmp_path / f"a{suffix}")
+    np.testing.assert_array_equal(images.read(tmp_path / f"a{suffix}").pixels, RGB)
+
+
+@pytest.mark.parametrize("suffix", [".png", ".jpg", ".webp", ".tif"])
+def test_profile_and_exif_survive(tmp_path, suffix):
+    images.write(Photograph(RGB, icc=ICC, exif=exif()), tmp_path / f"a{suffix}")
+    back = images.read(tmp_path / f"a{suffix}")
+    assert back.icc == ICC
+    block = Image.Exif()
+    block.load(back.exif)
+    assert block[0x0110] == "Camera"
+    assert float(block.get_ifd(0x8769)[0x829A]) == pytest.approx(0.01)
+
+
+@pytest.mark.parametrize("suffix", [".png", ".tif"])
+@pytest.mark.parametrize("grey", [False, True])
+@pytest.mark.parametrize("with_alpha", [False, True])
+def test_16_bits_survive_with_grey_alpha_and_profile(tmp_path, suffix, grey, with_alpha):
+    pixels = RGB16[..., :1].repeat(3, axis=-1) if grey else RGB16
+    alpha = RGB16[..., 1] if with_alpha else None
+    images.write(Photograph(pixels, alpha, grey, icc=ICC), tmp_path / f"a{suffix}")
+    back = images.read(tmp_path / f"a{suffix}")
+    np.testing.assert_array_equal(back.pixels, pixels)
+    assert back.grey == grey
+    assert back.icc == ICC
+    if with_alpha:
+        np.testing.assert_array_equal(back.alpha, alpha)
+
+
+def test_a_16_bit_png_carries_its_exif_and_other_programs_read_it(tmp_path):
+    images.write(Photograph(RGB16, icc=ICC, exif=exif()), tmp_path / "a.png")
+    with Image.open(tmp_path / "a.png") as image:
+        image.load()
+        assert image.getexif()[0x0110] == "Camera"
+        assert image.info["icc_profile"] == ICC
+
+
+def test_a_dark_16_bit_picture_is_not_taken_for_8_bits(tmp_path):
+    dark = np.full((8, 8, 3), 200, np.uint16)
+    (tmp_path / "dark.png").write_bytes(imagecodecs.png_encode(dark))
+    tifffile.imwrite(tmp_path / "dark.tif", dark, photometric="rgb", compression="lzw")
+    for name in ("dark.png", "dark.tif"):
+        back = images.read(tmp_path / name)
+        assert back.pixels.dtype == np.uint16
+        np.testing.assert_array_equal(back.pixels, dark)
+
+
+@pytest.mark.parametrize("mode", ["RGBA", "LA"])
+@pytest.mark.parametrize("suffix", [".png", ".tif", ".webp"])
+def test_alpha_survives(tmp_path, mode, suffix):
+    grey = mode == "LA"
+    pixels = RGB[..., :1].repeat(3, axis=-1) if grey else RGB
+    images.write(Photograph(pixels, ALPHA | 1, grey), tmp_path / f"a{suffix}")
+    back = images.read(tmp_path / f"a{suffix}")
+    np.testing.assert_array_equal(back.alpha, ALPHA | 1)
+
+
+def test_palettes_one_bit_cmyk_and_transparent_grey_are_read(tmp_path):
+    Image.fromarray(RGB).quantize(16).save(tmp_path / "palette.png")
+    Image.fromarray(RGB).convert("1").save(tmp_path / "bits.png")
+    Image.fromarray(RGB).convert("CMYK").save(tmp_path / "cmyk.jpg")
+    Image.fromarray(RGB[..., 0]).save(tmp_path / "clear.png", transparency=int(RGB[0, 0, 0]))
+    Image.fromarray(RGB).save(
+        tmp_path / "frames.gif", save_all=True, append_images=[Image.fromarray(RGB[::-1])]
+    )
+    assert not images.read(tmp_path / "palette.png").grey
+    assert images.read(tmp_path / "bits.png").grey
+    assert images.read(tmp_path / "cmyk.jpg").pixels.shape == (20, 30, 3)
+    assert images.read(tmp_path / "clear.png").alpha[0, 0] == 0
+    assert images.read(tmp_path / "frames.gif").pixels.shape == (20, 30, 3)
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_orientation_is_applied_as_pillow_applies_it_and_not_kept(tmp_path, orientation):
+    from PIL import ImageOps
+
+    Image.fromarray(RGB).save(tmp_path / "a.png", exif=exif(orientation))
+    back = images.read(tmp_path / "a.png")
+    with Image.open(tmp_path / "a.png") as image:
+        np.testing.assert_array_equal(back.pixels, np.asarray(ImageOps.exif_transpose(image)))
+    block = Image.Exif()
+    block.load(back.exif)
+    assert 0x0112 not in block
+
+
+def test_16_bits_are_rounded_for_formats_of_8(tmp_path):
+    images.write(Photograph(RGB16), tmp_path / "a.bmp")
+    np.testing.assert_array_equal(images.read(tmp_path / "a.bmp").pixels, np.rint(RGB16 / 257))
+
+
+def test_nothing_is_overwritten_unless_asked(tmp_path):
+    target = tmp_path / "a.png"
+    target.write_bytes(b"precious")
+    with pytest.raises(ImageError, match=r"a\.png exists already"):
+        images.write(Photograph(RGB), target)
+    assert target.read_bytes() == b"precious"
+    images.write(Photograph(RGB), target, overwrite=True)
+    np.testing.assert_array_equal(images.read(target).pixels, RGB)
+    assert os.listdir(tmp_path) == ["a.png"]
+
+
+def test_transparency_is_never_dropped(tmp_path):
+    with pytest.raises(ImageError, match=r"cannot hold the transparency.*choose \.png"):
+        images.write(Photograph(RGB, ALPHA), tmp_path / "a.jpg")
+    assert os.listdir(tmp_path) == []
+
+
+def test_targets_that_cannot_be_written_are_refused(tmp_path):
+    with pytest.raises(ImageError, match=r"cannot write \.xyz; choose \.png"):
+        images.check_target(tmp_path / "a.xyz")
+    with pytest.raises(ImageError, match="does not exist"):
+        images.check_target(tmp_path / "missing" / "a.png")
+    (tmp_path / "folder.png").mkdir()
+    with pytest.raises(ImageError, match="is a folder"):
+        images.check_target(tmp_path / "folder.png")
+
+
+def png_header(width, height):
+    body = b"IHDR" + struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
+    header = struct.pack(">I", 13) + body + struct.pack(">I", zlib.crc32(body))
+    return b"\x89PNG\r\n\x1a\n" + header + struct.pack(">I", 100) + b"IDAT"
+
+
+def whole_png():
+    buffer = io.BytesIO()
+    Image.fromarray(RGB).save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"", r"a\.png is empty"),
+        (b"hello, this is text", r"a\.png is not a picture"),
+        (png_header(100_000, 100_000), r"a\.png claims more than 178 megapixels"),
+        (whole_png()[:-200], r"a\.png is damaged"),
+    ],
+)
+def test_what_is_no_picture_is_refused_in_one_line(tmp_path, content, message):
+    (tmp_path / "a.png").write_bytes(content)
+    with pytest.raises(ImageError, match=message) as caught:
+        images.read(tmp_path / "a.png")
+    assert "\n" not in str(caught.value)
+
+
+def test_missing_files_and_folders_are_named(tmp_path):
+    with pytest.raises(ImageError, match=r"none\.png does not exist"):
+        images.read(tmp_path / "none.png")
+    with pytest.raises(ImageError, match="is a folder"):
+        images.read(tmp_path)
+
+
+def test_float_pictures_are_refused_with_what_would_do(tmp_path):
+    tifffile.imwrite(tmp_path / "a.tif", RGB.astype(np.float32), photometric="rgb")
+    with pytest.raises(ImageError, match=r"a\.tif"):
+        images.read(tmp_path / "a.tif")
+
+
+def test_find_lists_pictures_in_nested_folders_but_not_hidden_ones(tmp_path):
+    for name in ("b.PNG", "sub/a.jpg", "notes.txt", ".hidden/c.png"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).touch()
+    assert [path.relative_to(tmp_path).as_posix() for path in images.find(tmp_path)] == ["b.PNG", "sub/a.jpg"]
