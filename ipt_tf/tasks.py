@@ -7,7 +7,14 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from ipt_tf.degradations import Degradation, bicubic, gaussian_noise, rain_streaks
+from ipt_tf.degradations import (
+    Degradation,
+    RandomNumbers,
+    Tensor,
+    bicubic,
+    gaussian_noise,
+    rain_streaks,
+)
 
 
 @dataclass(frozen=True)
@@ -31,8 +38,18 @@ class Task:
     def __post_init__(self) -> None:
         if not re.fullmatch(r"[a-z][a-z0-9_]*", self.name):
             raise ValueError(f"a task's name is lower case letters, digits and _, not {self.name!r}")
-        if self.scale < 1:
+        if not isinstance(self.scale, int) or self.scale < 1:
             raise ValueError(f"task {self.name}: the scale is a whole number from 1, not {self.scale!r}")
+
+    def make_input(self, clean: Tensor, rng: RandomNumbers) -> Tensor:
+        """Returns the degraded batch (B, H, W, 3) of a clean one (B, scale H, scale W, 3), 0..255.
+
+        Raises:
+            ValueError: the task has no degradation.
+        """
+        if self.degrade is None:
+            raise ValueError(f"task {self.name} has no degradation: it needs pairs")
+        return self.degrade(clean, rng)
 
 
 OFFICIAL_TASKS = (

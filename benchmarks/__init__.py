@@ -1,0 +1,1 @@
+"""Measurements of speed, of scale and of synthetic data; never part of the test suite."""
