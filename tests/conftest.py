@@ -3,7 +3,9 @@
 import os
 from pathlib import Path
 
+import numpy as np
 import pytest
+from PIL import Image
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
@@ -16,3 +18,16 @@ def shared() -> Path:
     if not REFERENCE.is_dir():
         pytest.skip(f"reference data are not at {REFERENCE}")
     return REFERENCE
+
+
+@pytest.fixture
+def photographs(tmp_path) -> Path:
+    """A folder of six small synthetic photographs, nested, each with a colour gradient of its own."""
+    folder = tmp_path / "photographs"
+    (folder / "nested").mkdir(parents=True)
+    y, x = np.mgrid[:120, :150] / 150
+    for i in range(6):
+        pixels = 255 * np.stack([x, y, np.full_like(x, i / 6)], axis=-1)
+        name = f"nested/{i}.png" if i % 2 else f"{i}.jpg"
+        Image.fromarray(pixels.astype(np.uint8)).save(folder / name)
+    return folder

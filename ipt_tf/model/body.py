@@ -142,5 +142,8 @@ class Body(keras.layers.Layer):
     def get_config(self):
         config = super().get_config()
         config.pop("autocast", None)
-        arguments = "patch_dim num_heads num_layers dropout formulation use_norm use_mlp use_pos pos_every output_bias start"
+        arguments = (
+            "patch_dim num_heads num_layers dropout formulation"
+            " use_norm use_mlp use_pos pos_every output_bias start"
+        )
         return {**config, **{name: getattr(self, name) for name in arguments.split()}}

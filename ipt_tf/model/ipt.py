@@ -1,15 +1,18 @@
 """The Image Processing Transformer: one body, and a head, a tail and a task embedding per task."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from pathlib import Path
 
 import keras
 import numpy as np
 from keras import ops
 
+from ipt_tf import images
 from ipt_tf import tasks as task_table
 from ipt_tf.model.body import Body, TaskEmbedding
 from ipt_tf.model.layers import Head, Tail
 from ipt_tf.model.starts import STARTS
+from ipt_tf.restoration.restore import restore
 from ipt_tf.tasks import OFFICIAL_TASKS, Task
 
 MEAN_RGB = (0.4488, 0.4371, 0.4040)
@@ -88,6 +91,7 @@ class IPT(keras.Model):
         self.use_pos = use_pos
         self.pos_every = pos_every
         self.output_bias = output_bias
+        self._networks: dict[str, Callable] = {}
         self._check_arguments()
         if _shares_with is None:
             self._make_layers()
@@ -153,7 +157,8 @@ class IPT(keras.Model):
     def build(self, input_shape):
         """Makes all weights, so that they can be loaded before the first call."""
         features_shape = (*input_shape[:-1], self.num_features)
-        for layer in (*self.heads, self.body, *self.tails, *self.embeddings):
+        layers: list[keras.layers.Layer] = [*self.heads, self.body, *self.tails, *self.embeddings]
+        for layer in layers:
             if not layer.built:  # a view's layers are built already, by the model that it shares them with
                 layer.build(input_shape if layer in self.heads else features_shape)
 
@@ -193,7 +198,7 @@ class IPT(keras.Model):
     def restore_with_tokens(self, images, task: str | None = None, training: bool | None = None):
         """Like a call, but also returns the decoder's tokens (B, N, E), on which the contrastive loss works."""
         index = self.task_names.index(self.task(task).name)
-        mean = self.rgb_range * np.array(MEAN_RGB, "float32")
+        mean = ops.convert_to_tensor(self.rgb_range * np.array(MEAN_RGB), "float32")
         features = self.heads[index](ops.cast(images, "float32") - mean)
         embedding = self.embeddings[index].embedding if self.embeddings else None
         tokens = self.body(features, embedding, training=training)
@@ -211,6 +216,108 @@ class IPT(keras.Model):
             ValueError: the model has no such task.
         """
         return IPT(**{**self.get_config(), "tasks": [self.task(name)], "name": name}, _shares_with=self)
+
+    def network(self, task: str | None = None) -> Callable[[np.ndarray], np.ndarray]:
+        """Returns one task as a compiled function of tiles, for `ipt_tf.restoration`.
+
+        It maps float32 tiles (n, P, P, 3) in 0..255 to (n, scale P, scale P, 3), not clipped, whatever the
+        model's `rgb_range`. It is traced once per task and number of tiles.
+        """
+        name = self.task(task).name
+        if name not in self._networks:
+            self._networks[name] = self._compile(name)
+        return self._networks[name]
+
+    def _compile(self, task: str) -> Callable[[np.ndarray], np.ndarray]:
+        view = self.for_task(task)
+        view.jit_compile = (
+            keras.backend.backend() == "jax"
+        )  # XLA is slower than TensorFlow's own kernels here
+        unit = self.rgb_range / 255
+
+        def restore_tiles(tiles: np.ndarray) -> np.ndarray:
+            return view.predict_on_batch(tiles * np.float32(unit)) / np.float32(unit)
+
+        return restore_tiles
+
+    def restore(
+        self,
+        image: np.ndarray | str | Path,
+        task: str | None = None,
+        *,
+        overlap: int = 10,
+        batch_size: int = 16,
+        self_ensemble: bool = False,
+        progress: Callable[[int, int], object] | None = None,
+    ) -> np.ndarray:
+        """Restores photographs of any size, tile by tile.
+
+        Args:
+            image: (H, W, 3), (H, W) or (B, H, W, 3), uint8, uint16 or float in 0..255; or the path of a picture.
+            task: name of the task; may be left out where the model has only one.
+            overlap: pixels shared by neighbouring tiles.
+            batch_size: most tiles at a time.
+            self_ensemble: average over the 8 flips and turns of every tile: 8 times slower, a little better.
+            progress: called as `progress(done, total)` with tiles after every batch.
+
+        Returns:
+            The restored image in the dtype and layout of the input, `scale` times as high and wide.
+
+        Raises:
+            ValueError: not an image, not a picture, or no such task.
+
+        Example:
+            >>> clean = model.restore("noisy.png", task="denoise_50")
+        """
+        scale = self.task(task).scale
+        if isinstance(image, str | Path):
+            image = images.read(image).pixels
+        return restore(
+            image,
+            self.network(task),
+            scale,
+            tile=self.patch_size,
+            overlap=overlap,
+            batch_size=batch_size,
+            self_ensemble=self_ensemble,
+            progress=progress,
+        )
+
+    @classmethod
+    def from_pretrained(cls, source: str | Path = "ipt_tiny", task: str | None = None, **options) -> "IPT":
+        """Returns a model with weights: a preset's, a saved folder's, or those of the authors' file.
+
+        Args:
+            source: `"ipt_tiny"`, whose weights ship with the package; a folder that `save_pretrained` wrote; or a
+                checkpoint of the authors (`IPT_pretrain.pt`, `IPT_sr2.pt` ..., or .safetensors), which is read
+                without PyTorch.
+            task: keep only this task; for a file with one task of scale 1, what it restores.
+            options: for the authors' files: `tasks`, `num_heads`, `pos_every`; see
+                `ipt_tf.model.checkpoints.load`.
+
+        Raises:
+            ValueError: no such source, or a file that is damaged or does not fit.
+
+        Example:
+            >>> model = IPT.from_pretrained("IPT_denoise50.pt")
+        """
+        from ipt_tf.model import checkpoints
+
+        return checkpoints.load(source, task=task, **options)
+
+    def save_pretrained(self, folder: str | Path, dtype: str = "float32") -> None:
+        """Writes configuration and weights into a folder that `from_pretrained` loads.
+
+        Args:
+            folder: made if missing; replaced if it holds a saved model.
+            dtype: of the weights on disk, "float32" or "float16".
+
+        Raises:
+            ValueError: the folder holds something else.
+        """
+        from ipt_tf.model import checkpoints
+
+        checkpoints.save(self, folder, dtype)
 
     def get_config(self):
         arguments = (

@@ -402,7 +402,7 @@ class Tail(keras.layers.Layer):
     Args:
         scale: a power of two, or 3; with 1 there is nothing to enlarge.
         start: `"identity"` (reads the first three features, bilinearly enlarged) or `"random"`.
-        gain: what the identity start multiplies those features by.
+        gain: brightness of the identity start's RGB against the head's; 0.5 where the long skip doubles it.
     """
 
     def __init__(self, scale: int, start: str = "identity", gain: float = 1.0, **kwargs):

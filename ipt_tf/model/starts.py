@@ -36,7 +36,7 @@ class RgbThrough(keras.initializers.Initializer):
     """3x3 kernels whose first three outputs copy the first three inputs; the others are random."""
 
     def __call__(self, shape, dtype=None):
-        kernel = ops.convert_to_numpy(keras.initializers.GlorotUniform()(shape)).copy()
+        kernel = np.array(ops.convert_to_numpy(keras.initializers.GlorotUniform()(shape)))
         kernel[..., :3] = 0
         kernel[1, 1, range(3), range(3)] = 1
         return ops.convert_to_tensor(kernel, dtype)

@@ -1,0 +1,463 @@
+"""Weights on disk: the authors' files, and folders of our own, by one table of names and layouts.
+
+Our own folders use the official names and layouts too, so that PyTorch programs for IPT can read them:
+`config.json` (arguments of `IPT`, and the sha256 of the weights) and `model.safetensors`.
+"""
+
+import hashlib
+import json
+import math
+import os
+import re
+import shutil
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import keras
+import numpy as np
+import safetensors.numpy
+
+from ipt_tf._version import __version__
+from ipt_tf.model import presets, torch_files
+from ipt_tf.model.ipt import IPT, MEAN_RGB
+from ipt_tf.model.layers import Attention, FeedForward
+from ipt_tf.model.torch_files import CheckpointError
+from ipt_tf.tasks import OFFICIAL_TASKS, Task, find
+
+Tensors = dict[str, np.ndarray]
+
+CONFIG, WEIGHTS = "config.json", "model.safetensors"
+QUERIES = "body.query_embed.weight"
+
+_TASKS_BY_FILE_NAME = {"denoise30": "denoise_30", "denoise50": "denoise_50", "derain": "derain"}
+
+
+# --- the table: official name -> variable and layout --------------------------------------------------------
+
+
+class Slot(NamedTuple):
+    """Where a tensor of a checkpoint belongs, and how its axes go from one layout to the other."""
+
+    variable: Any
+    to_official: Callable[[np.ndarray], np.ndarray]
+    to_keras: Callable[[np.ndarray], np.ndarray]
+
+
+def _vector(variable) -> Slot:
+    return Slot(variable, np.asarray, np.asarray)
+
+
+def _matrix(variable) -> Slot:
+    return Slot(variable, np.transpose, np.transpose)
+
+
+def _kernel(variable) -> Slot:
+    return Slot(variable, lambda hwio: hwio.transpose(3, 2, 0, 1), lambda oihw: oihw.transpose(2, 3, 1, 0))
+
+
+def _row(variable) -> Slot:
+    return Slot(variable, np.ravel, lambda row: row.reshape(variable.shape))
+
+
+def slots(model: IPT) -> dict[str, Slot]:
+    """Returns the table of a model: the official name of every tensor, and where it belongs.
+
+    The rows of the official `query_embed` are one entry per task here: `body.query_embed.weight[0]` and so on.
+    """
+    table: dict[str, Slot] = {}
+    for i, (head, tail) in enumerate(zip(model.heads, model.tails, strict=True)):
+        table |= _conv(f"head.{i}.0", head.stages[0])
+        for j, stage in enumerate(head.stages[1:], start=1):
+            if model.formulation == "paper":
+                table |= _conv(f"head.{i}.{j}", stage)
+            else:
+                table |= _conv(f"head.{i}.{j}.body.0", stage.conv1)
+                table |= _conv(f"head.{i}.{j}.body.2", stage.conv2)
+        for j, upsampler in enumerate(tail.upsamplers):
+            table |= _conv(f"tail.{i}.0.{2 * j}", upsampler)
+        table |= _conv(f"tail.{i}.1", tail.to_rgb)
+    for i, embedding in enumerate(model.embeddings):
+        table[f"{QUERIES}[{i}]"] = _row(embedding.embedding)
+    return table | _body(model.body)
+
+
+def _conv(name: str, layer: keras.layers.Conv2D) -> dict[str, Slot]:
+    return {f"{name}.weight": _kernel(layer.kernel), f"{name}.bias": _vector(layer.bias)}
+
+
+def _linear(name: str, layer: keras.layers.Dense) -> dict[str, Slot]:
+    return {f"{name}.weight": _matrix(layer.kernel), f"{name}.bias": _vector(layer.bias)}
+
+
+def _norm(name: str, layer: keras.layers.Layer | None) -> dict[str, Slot]:
+    if not isinstance(layer, keras.layers.LayerNormalization):
+        return {}
+    return {f"{name}.weight": _vector(layer.gamma), f"{name}.bias": _vector(layer.beta)}
+
+
+def _attention(name: str, layer: Attention) -> dict[str, Slot]:
+    table = {
+        f"{name}.in_proj_weight": _matrix(layer.input_kernel),
+        f"{name}.out_proj.weight": _matrix(layer.output_kernel),
+    }
+    if layer.output_bias:
+        table[f"{name}.out_proj.bias"] = _vector(layer.output_bias_weight)
+    return table
+
+
+def _feed_forward(first: str, second: str, layer: FeedForward) -> dict[str, Slot]:
+    return _linear(first, layer.inner) | _linear(second, layer.outer)
+
+
+def _body(body) -> dict[str, Slot]:
+    table: dict[str, Slot] = {}
+    if body.mlp_head is not None:
+        table |= _linear("body.linear_encoding", body.linear_encoding)
+        table |= _feed_forward("body.mlp_head.0", "body.mlp_head.3", body.mlp_head)
+    if body.use_pos:
+        table["body.position_encoding.pe.weight"] = _vector(body.position)
+    for part, layers in (("encoder", body.encoder), ("decoder", body.decoder)):
+        for i, layer in enumerate(layers):
+            name = f"body.{part}.layers.{i}"
+            table |= _attention(f"{name}.self_attn", layer.self_attention)
+            table |= _norm(f"{name}.norm1", layer.norm1) | _norm(f"{name}.norm2", layer.norm2)
+            table |= _feed_forward(f"{name}.linear1", f"{name}.linear2", layer.feed_forward)
+            if part == "decoder":
+                table |= _attention(f"{name}.multihead_attn", layer.cross_attention)
+                table |= _norm(f"{name}.norm3", layer.norm3)
+                table |= _norm(f"{name}.memory_norm", layer.memory_norm)
+    return table
+
+
+def _constants(model: IPT) -> Tensors:
+    """What the official files hold although nobody trains it: the mean shift, and the numbers of positions."""
+    mean = np.float32(model.rgb_range) * np.array(MEAN_RGB, "float32")
+    identity = np.eye(3, dtype="float32").reshape(3, 3, 1, 1)
+    constants = {
+        "sub_mean.weight": identity,
+        "sub_mean.bias": -mean,
+        "add_mean.weight": identity,
+        "add_mean.bias": mean,
+    }
+    if model.use_pos:
+        count = (model.patch_size // model.patch_dim) ** 2
+        constants["body.position_encoding.position_ids"] = np.arange(count)[None]
+    return constants
+
+
+# --- tensors <-> model --------------------------------------------------------------------------------------
+
+
+def tensors_of(model: IPT) -> Tensors:
+    """Returns the weights of a model, by official name and in official layout, float32."""
+    arrays = {
+        name: np.ascontiguousarray(slot.to_official(keras.ops.convert_to_numpy(slot.variable)))
+        for name, slot in slots(model).items()
+    }
+    rows = [arrays.pop(f"{QUERIES}[{i}]") for i in range(len(model.embeddings))]
+    return arrays | ({QUERIES: np.stack(rows)} if rows else {}) | _constants(model)
+
+
+def assign(model: IPT, tensors: Tensors) -> None:
+    """Gives a model the weights of a checkpoint, all of them or none.
+
+    Raises:
+        CheckpointError: names or shapes differ, or numbers are not finite; the message lists what.
+    """
+    table, constants = slots(model), _constants(model)
+    found = {name: array for name, array in tensors.items() if name != QUERIES}
+    found |= {f"{QUERIES}[{i}]": row for i, row in enumerate(np.atleast_1d(tensors.get(QUERIES, ())))}
+    expected = {
+        name: slot.to_official(np.empty(slot.variable.shape, "?")).shape for name, slot in table.items()
+    }
+    expected |= {name: constant.shape for name, constant in constants.items()}
+    problems = [f"{name} is missing" for name in expected if name not in found]
+    problems += [f"{name} is unknown" for name in found if name not in expected]
+    for name in expected.keys() & found.keys():
+        if found[name].shape != expected[name]:
+            problems.append(f"{name} is {found[name].shape}, expected {expected[name]}")
+        elif not np.isfinite(found[name].astype("float32")).all():
+            problems.append(f"{name} holds values that are not finite")
+        elif name in constants and not np.allclose(found[name], constants[name], rtol=1e-3, atol=1e-6):
+            problems.append(f"{name} is not the constant that it is in an IPT")
+    if problems:
+        raise CheckpointError(_listed("the weights do not fit this network", sorted(problems)))
+    for name, slot in table.items():
+        slot.variable.assign(slot.to_keras(found[name].astype("float32")))
+
+
+def _listed(message: str, problems: list[str], most: int = 20) -> str:
+    more = [f"and {len(problems) - most} more"] if len(problems) > most else []
+    return "\n  ".join([f"{message}:", *problems[:most], *more])
+
+
+# --- the shape of a network from its tensors ----------------------------------------------------------------
+
+
+def configuration(tensors: Tensors) -> tuple[dict[str, Any], list[int]]:
+    """Returns (arguments of `IPT`, the tasks' scales) of an official checkpoint, from its shapes.
+
+    The number of attention heads and `pos_every` leave no trace in shapes.
+
+    Raises:
+        CheckpointError: names that every IPT has are missing, or their shapes belong to no IPT.
+    """
+    try:
+        return _configuration(tensors)
+    except KeyError as error:
+        raise CheckpointError(f"this is no checkpoint of an IPT: {error} is missing") from None
+    except (IndexError, ZeroDivisionError, OverflowError):
+        raise CheckpointError("this is no checkpoint of an IPT: its shapes make no network") from None
+
+
+def _configuration(tensors: Tensors) -> tuple[dict[str, Any], list[int]]:
+    first = "body.encoder.layers.0"
+    num_features = tensors["head.0.0.weight"].shape[0]
+    projection = tensors[f"{first}.self_attn.in_proj_weight"]
+    dim = projection.shape[1]
+    patch_dim = math.isqrt(dim // num_features)
+    if projection.shape[0] != 3 * dim or dim != num_features * patch_dim**2:
+        raise CheckpointError(
+            f"this is no checkpoint of an IPT: tokens of {dim} values, projected by {projection.shape},"
+            f" are no patches of {num_features} features"
+        )
+    positions = "body.position_encoding.pe.weight"
+    count = tensors[positions].shape[0] if positions in tensors else tensors[QUERIES].shape[1] // dim
+    config = {
+        "num_features": num_features,
+        "patch_size": math.isqrt(count) * patch_dim,
+        "patch_dim": patch_dim,
+        "num_layers": _count(tensors, r"body\.encoder\.layers\.(\d+)\."),
+        "rgb_range": float(np.rint(tensors["add_mean.bias"][0] / MEAN_RGB[0])),
+        "use_norm": f"{first}.norm1.weight" in tensors,
+        "use_mlp": "body.linear_encoding.weight" in tensors,
+        "use_pos": positions in tensors,
+        "output_bias": f"{first}.self_attn.out_proj.bias" in tensors,
+    }
+    scales = [_scale(tensors, i, num_features) for i in range(_count(tensors, r"tail\.(\d+)\."))]
+    _check_size(tensors, dim, count, config["num_layers"], len(scales))
+    return config, scales
+
+
+def _check_size(tensors: Tensors, dim: int, count: int, num_layers: int, num_tasks: int) -> None:
+    """Refuses shapes that promise a network far larger than the file, before any of it is allocated."""
+    promised = num_layers * 28 * dim**2 + num_tasks * count * dim
+    held = sum(tensor.size for tensor in tensors.values())
+    if promised > 4 * held:  # less than that is a file with gaps, and a list of them says more
+        raise CheckpointError(
+            f"this is no checkpoint of an IPT: it holds {held} numbers, where its shapes promise {promised}"
+        )
+
+
+def _count(tensors: Tensors, pattern: str) -> int:
+    return len({match[1] for name in tensors if (match := re.match(pattern, name))})
+
+
+def _scale(tensors: Tensors, index: int, num_features: int) -> int:
+    pattern = rf"tail\.{index}\.0\.\d+\.weight"
+    stages = [tensor for name, tensor in tensors.items() if re.fullmatch(pattern, name)]
+    return math.prod(math.isqrt(stage.shape[0] // num_features) for stage in stages)
+
+
+def name_tasks(scales: Sequence[int], names: Sequence[str] | None, path: Path) -> list[Task]:
+    """Returns the tasks of an official file from the scales of its tails, and from names where those do not tell.
+
+    Raises:
+        ValueError: a scale-1 tail that nothing names, or names that contradict the scales.
+    """
+    if names is None and tuple(scales) == tuple(task.scale for task in OFFICIAL_TASKS):
+        return list(OFFICIAL_TASKS)
+    if names is None:
+        well_known = next((t for part, t in _TASKS_BY_FILE_NAME.items() if part in _bare(path)), None)
+        names = [f"sr_x{s}" if s > 1 else (well_known if len(scales) == 1 else None) or "" for s in scales]
+        if "" in names:
+            raise ValueError(
+                f"{path} restores {len(scales)} task(s) of scales {', '.join(map(str, scales))}, and scale 1 may be"
+                " derain, denoise_30, denoise_50 or another: say which, with task= for one or tasks=[...] for several"
+            )
+    tasks = [
+        find(name) if _is_known(name) else Task(name, scale)
+        for name, scale in zip(names, scales, strict=False)
+    ]
+    if len(names) != len(scales) or any(
+        task.scale != scale for task, scale in zip(tasks, scales, strict=True)
+    ):
+        raise ValueError(
+            f"{path} has tails of scale {', '.join(map(str, scales))}, which is not {', '.join(names)}"
+        )
+    return tasks
+
+
+def _bare(path: Path) -> str:
+    return path.name.lower().replace("_", "").replace("-", "")
+
+
+def _is_known(name: str) -> bool:
+    try:
+        find(name)
+    except ValueError:
+        return False
+    return True
+
+
+# --- loading and saving -------------------------------------------------------------------------------------
+
+
+def load(
+    source: str | Path,
+    *,
+    task: str | None = None,
+    tasks: Sequence[str] | None = None,
+    num_heads: int | None = None,
+    pos_every: bool = False,
+) -> IPT:
+    """Loads a model: a preset, a folder that `save` wrote, or one of the authors' files.
+
+    Args:
+        source: a preset's name, or a path.
+        task: keep only this task; for a single-task file, what it restores.
+        tasks: what the tails of an official file restore, in their order, where it cannot be known.
+        num_heads: attention heads of an official file (default: the paper's 12).
+        pos_every: whether an official file was trained with that option.
+
+    Raises:
+        ValueError: an unknown source or task, or options for a source that brings its own configuration.
+        CheckpointError: the file is damaged, or its contents do not fit.
+    """
+    path = Path(source)
+    if not path.exists():
+        if path.suffix or len(path.parts) > 1:
+            raise ValueError(f"{source} does not exist")
+        try:
+            path = presets.find(str(source)).folder
+        except ValueError as error:
+            raise ValueError(f"{error}; a path to a folder or a checkpoint file would do too") from None
+    if not path.is_dir():
+        return _load_official(path, task, tasks, num_heads, pos_every)
+    if tasks is not None or num_heads is not None or pos_every:
+        raise ValueError(
+            f"tasks, num_heads and pos_every are for official files; {source} has its own in {CONFIG}"
+        )
+    model = _load_folder(path)
+    return model if task is None else model.for_task(task)
+
+
+def _load_folder(folder: Path) -> IPT:
+    try:
+        description = json.loads((folder / CONFIG).read_text())
+        config, digest = description["config"], description["sha256"]
+        data = (folder / WEIGHTS).read_bytes()
+    except (OSError, KeyError, TypeError, ValueError) as error:
+        raise CheckpointError(
+            f"{folder} is not a saved model: it needs {CONFIG} and {WEIGHTS} ({error})"
+        ) from None
+    if hashlib.sha256(data).hexdigest() != digest:
+        raise CheckpointError(
+            f"{folder / WEIGHTS} was changed or damaged: its sha256 is not the one in {CONFIG}"
+        )
+    try:
+        model = IPT(**config)
+        assign(model, safetensors.numpy.load(data))
+    except (TypeError, ValueError) as error:
+        raise CheckpointError(f"{folder}: {error}") from None
+    return model
+
+
+def _load_official(
+    path: Path, task: str | None, names: Sequence[str] | None, num_heads: int | None, pos_every: bool
+) -> IPT:
+    tensors = _read_file(path)
+    try:
+        config, scales = configuration(tensors)
+    except CheckpointError as error:
+        raise CheckpointError(f"{path}: {error}") from None
+    if len(scales) == 1 and task is not None and names is None:
+        names = [task]
+    tasks = name_tasks(scales, names, path)
+    heads = 12 if num_heads is None else num_heads
+    dim = config["num_features"] * config["patch_dim"] ** 2
+    if dim % heads:
+        raise ValueError(
+            f"{path} has tokens of {dim} values, which {heads} attention heads do not divide: pass num_heads"
+        )
+    model = IPT(tasks, num_heads=heads, pos_every=pos_every, **config)
+    try:
+        assign(model, tensors)
+    except CheckpointError as error:
+        raise CheckpointError(f"{path}: {error}") from None
+    return model if task is None or len(tasks) == 1 else model.for_task(task)
+
+
+def _read_file(path: Path) -> Tensors:
+    if path.suffix != ".safetensors":
+        return torch_files.read(path)
+    try:
+        return safetensors.numpy.load_file(path)
+    except Exception as error:  # its own error class is not public
+        raise CheckpointError(f"{path} is damaged, or no safetensors file ({error})") from None
+
+
+def save(model: IPT, folder: str | Path, dtype: str = "float32") -> None:
+    """Writes `config.json` and `model.safetensors`, beside the folder first and then renamed.
+
+    Args:
+        model: what to save.
+        folder: made if missing; a saved model there is replaced, what else lies beside it (a model card) stays.
+        dtype: of the weights on disk: "float32" or "float16".
+
+    Raises:
+        ValueError: the folder holds something else, or a weight is not finite or too large for float16.
+    """
+    folder = Path(folder).resolve()
+    if folder.exists() and not _may_be_replaced(folder):
+        raise ValueError(f"{folder} exists and is not a saved model; choose another folder")
+    tensors = {name: _on_disk(name, tensor, dtype) for name, tensor in tensors_of(model).items()}
+    metadata = {"format": "pt", "tasks": " ".join(model.task_names), "num_heads": str(model.num_heads)}
+    data = safetensors.numpy.save(tensors, metadata)
+    config = {
+        key: value for key, value in model.get_config().items() if key not in ("name", "trainable", "dtype")
+    }
+    description = {"ipt_tf": __version__, "sha256": hashlib.sha256(data).hexdigest(), "config": config}
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    beside, old = (folder.with_name(f".{folder.name}.{os.getpid()}.{end}") for end in ("part", "old"))
+    try:
+        beside.mkdir()
+        if folder.exists():
+            shutil.copytree(folder, beside, ignore=_saved_files_of(folder), dirs_exist_ok=True)
+        (beside / WEIGHTS).write_bytes(data)
+        (beside / CONFIG).write_text(json.dumps(description, indent=1) + "\n")
+        if folder.exists():
+            folder.rename(old)
+        beside.rename(folder)
+    finally:
+        if old.exists() and not folder.exists():  # the second rename failed
+            old.rename(folder)
+        for leftover in (beside, old):
+            shutil.rmtree(leftover, ignore_errors=True)
+
+
+def _may_be_replaced(folder: Path) -> bool:
+    """Whether a path is an empty folder or a saved model of this package; others have a config.json too."""
+    if not folder.is_dir() or not any(folder.iterdir()):
+        return folder.is_dir()
+    try:
+        return "ipt_tf" in json.loads((folder / CONFIG).read_text())
+    except (OSError, TypeError, ValueError):
+        return False
+
+
+def _saved_files_of(folder: Path) -> Callable[[str, list[str]], set[str]]:
+    return lambda parent, names: {CONFIG, WEIGHTS} if Path(parent) == folder else set()
+
+
+def _on_disk(name: str, tensor: np.ndarray, dtype: str) -> np.ndarray:
+    if dtype not in ("float32", "float16"):
+        raise ValueError(f"weights are saved as float32 or float16, not {dtype!r}")
+    if not np.issubdtype(tensor.dtype, np.floating):
+        return tensor
+    if not np.isfinite(tensor).all():
+        raise ValueError(f"{name} holds values that are not finite: such a model is not worth saving")
+    if dtype == "float16" and np.abs(tensor).max() > np.finfo("float16").max:
+        raise ValueError(f"{name} has values that float16 cannot hold")
+    return tensor.astype(dtype)

@@ -1,0 +1,69 @@
+"""The network on Keras's PyTorch and JAX backends, where TensorFlow is not installed (`make test-backends`)."""
+
+import json
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from keras import backend, ops
+
+import ipt_tf
+from ipt_tf.tasks import OFFICIAL_TASKS
+
+pytestmark = pytest.mark.backends
+
+FIXTURES = Path(__file__).parents[1] / "fixtures"
+
+
+@pytest.fixture(autouse=True)
+def _without_tensorflow():
+    assert backend.backend() in ("torch", "jax")
+    yield
+    assert "tensorflow" not in sys.modules
+
+
+@pytest.fixture(scope="module")
+def tiny24():
+    return ipt_tf.IPT.from_pretrained(FIXTURES / "tiny24" / "state_dict.safetensors", num_heads=4)
+
+
+def test_outputs_are_the_official_ones(tiny24):
+    io = np.load(FIXTURES / "tiny24" / "io.npz")
+    x = np.moveaxis(io["x_natural"], 1, -1)
+    for i, task in enumerate(tiny24.task_names):
+        name = next(key for key in io.files if key.startswith(f"y_natural_{i}_"))
+        y = np.moveaxis(ops.convert_to_numpy(tiny24(x, task=task)), -1, 1)
+        np.testing.assert_allclose(y, io[name], rtol=0, atol=2e-3)
+
+
+def test_options_and_pt_files_too():
+    io = np.load(FIXTURES / "micro" / "io.npz")
+    for name in ("pos_every", "no_mlp", "outproj_bias"):
+        config = json.loads((FIXTURES / "micro" / f"{name}.json").read_text())
+        model = ipt_tf.IPT.from_pretrained(
+            FIXTURES / "micro" / f"{name}.pt",
+            tasks=["sr_x2", "denoise_30"],
+            num_heads=2,
+            pos_every=config["pos_every"],
+        )
+        y = ops.convert_to_numpy(model(np.moveaxis(io["x"], 1, -1), task="sr_x2"))
+        np.testing.assert_allclose(np.moveaxis(y, -1, 1), io[f"{name}/y0"], rtol=0, atol=5e-6)
+
+
+def test_whole_images_are_restored_and_models_saved(tmp_path):
+    config = {"num_features": 4, "patch_size": 24, "num_heads": 2, "num_layers": 1}
+    model = ipt_tf.IPT(["sr_x2", "denoise_30"], **config)
+    image = np.random.default_rng(0).integers(0, 256, (37, 50, 3), np.uint8)
+    np.testing.assert_array_equal(model.restore(image, task="denoise_30"), image)  # the identity start
+    model.save_pretrained(tmp_path / "saved")
+    loaded = ipt_tf.IPT.from_pretrained(tmp_path / "saved")
+    np.testing.assert_array_equal(loaded.restore(image, "sr_x2"), model.restore(image, "sr_x2"))
+
+
+def test_every_official_degradation_runs():
+    clean = np.random.default_rng(0).uniform(0, 255, (2, 48, 48, 3)).astype("float32")
+    for task in OFFICIAL_TASKS:
+        made = ops.convert_to_numpy(task.make_input(clean, np.random.default_rng(1)))
+        assert made.shape == (2, 48 // task.scale, 48 // task.scale, 3)
+        assert np.isfinite(made).all()
