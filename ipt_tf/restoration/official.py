@@ -4,7 +4,7 @@
 bounded memory. This one holds whole images in float and exists to compare results.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator
 from itertools import chain, product
 
 import numpy as np
@@ -68,7 +68,7 @@ def official_restore(
             ]
         )
 
-    restored = (eightfold(chop) if self_ensemble else chop)(pixels)
+    restored = np.asarray((eightfold(chop) if self_ensemble else chop)(pixels))
     return as_layout(image, like(image, restored))
 
 
@@ -116,8 +116,10 @@ def forward_chop(
     outputs = in_batches(network, windows, total, scale, batch_size)
 
     first = next(outputs)
-    outputs = chain([first], outputs)
-    inner, below, beside, corner = (_average(outputs, *grid, crop, tile, scale) for grid in grids)
+    outputs = chain([first], outputs)  # the four grids below take their windows from it in turn
+    inner, below, beside, corner = (
+        _average(outputs, tops, lefts, crop, tile, scale) for tops, lefts in grids
+    )
     inner[: crop * scale, : tile * scale] = first[: crop * scale]
 
     rows_left, columns_left = (height - tile) % stride, (width - tile) % stride
@@ -127,7 +129,12 @@ def forward_chop(
 
 
 def _average(
-    outputs: Sequence[np.ndarray] | chain, tops: np.ndarray, lefts: np.ndarray, crop: int, tile: int, scale: int
+    outputs: Iterator[np.ndarray],
+    tops: np.ndarray,
+    lefts: np.ndarray,
+    crop: int,
+    tile: int,
+    scale: int,
 ) -> np.ndarray:
     """The plain mean of the cropped windows of one grid, over the part of the image they cover."""
     row_weights, column_weights = (

@@ -57,7 +57,7 @@ def restore(
 
     Raises:
         ValueError: not such an image (shape, dtype, NaN), an overlap not below the tile, or a network that
-            returned another shape or NaN.
+            returned another shape, NaN or infinity.
 
     Example:
         >>> photograph = np.zeros((300, 451, 3), np.uint8)
@@ -107,7 +107,7 @@ def in_batches(
     repeated, not 16 and 1 (two shapes) nor 16 and 16 (15 computed for nothing).
 
     Raises:
-        ValueError: the batch size is below 1, or the network returned another shape or NaN.
+        ValueError: the batch size is below 1, or the network returned another shape, NaN or infinity.
     """
     if batch_size < 1:
         raise ValueError(f"the batch size is a number of tiles from 1, not {batch_size}")
@@ -132,8 +132,10 @@ def _check_outputs(outputs: np.ndarray, inputs: np.ndarray, scale: int) -> None:
         raise ValueError(
             f"the network made {outputs.shape} of tiles {inputs.shape}; at scale {scale} that should be {expected}"
         )
-    if np.isnan(outputs).any():
-        raise ValueError("the network returned NaN: its weights are damaged, or overflow in this precision")
+    if not np.isfinite(outputs).all():
+        raise ValueError(
+            "the network returned NaN or infinity: its weights are damaged, or overflow in this precision"
+        )
 
 
 def eightfold(network: Network) -> Network:
@@ -219,10 +221,12 @@ def own_dtype(image: np.ndarray) -> np.dtype:
 def like(image: np.ndarray, rgb: np.ndarray) -> np.ndarray:
     """Values (..., 3) in 0..255 as pixels of an image's kind: its channels, clipped, rounded half to even."""
     values = np.clip(rgb if is_rgb(image) else rgb.mean(axis=-1, keepdims=True), 0, 255)
-    if image.dtype == np.uint16:
-        values = values * 257
     dtype = own_dtype(image)
-    return values.astype(dtype) if dtype == np.float32 else np.rint(values).astype(dtype)
+    if dtype == np.uint16:
+        values *= 257
+    if dtype != np.float32:
+        np.rint(values, out=values)
+    return values.astype(dtype)
 
 
 def as_layout(image: np.ndarray, batch: np.ndarray) -> np.ndarray:

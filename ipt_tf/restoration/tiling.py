@@ -102,8 +102,7 @@ def normalise(windows: np.ndarray, first: np.ndarray) -> np.ndarray:
     """Divides windows (count, side) that begin at the pixels `first` by their sum at each pixel."""
     pixel = first[:, None] + np.arange(windows.shape[1])
     total = np.bincount(pixel.ravel(), windows.ravel())
-    # Beyond a smaller window's support (its zeros) nothing is shared, and 0 / 1 stays 0.
-    return windows / np.where(total > 0, total, 1)[pixel]
+    return windows / total[pixel]
 
 
 def cut(image: np.ndarray, top: int, left: int, tile: int) -> np.ndarray:

@@ -1,0 +1,118 @@
+"""Files in, files out: nothing that a picture carries is lost, and no file is harmed."""
+
+import os
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from ipt_tf import images
+from ipt_tf.images import ImageError, Photograph
+from ipt_tf.restoration import files
+
+RGB = np.random.default_rng(0).integers(0, 256, (50, 60, 3), np.uint8)
+
+
+def twice(tiles):
+    return tiles.repeat(2, 1).repeat(2, 2)
+
+
+def same(tiles):
+    return tiles
+
+
+def save(path, pixels=RGB):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(pixels).save(path)
+    return path
+
+
+def test_a_picture_is_enlarged_with_its_alpha_profile_and_bit_depth(tmp_path):
+    pixels = RGB.astype(np.uint16) * 257
+    images.write(Photograph(pixels, pixels[..., 0], icc=b"profile" * 20), tmp_path / "in.png")
+    files.restore_file(tmp_path / "in.png", tmp_path / "out.png", twice, scale=2)
+    back = images.read(tmp_path / "out.png")
+    np.testing.assert_array_equal(back.pixels, pixels.repeat(2, 0).repeat(2, 1))
+    assert back.alpha.shape == (100, 120)
+    assert back.alpha.dtype == np.uint16
+    assert back.icc == b"profile" * 20
+
+
+def test_alpha_is_untouched_where_the_size_does_not_change(tmp_path):
+    images.write(Photograph(RGB, RGB[..., 1]), tmp_path / "in.png")
+    files.restore_file(tmp_path / "in.png", tmp_path / "out.png", same, scale=1)
+    np.testing.assert_array_equal(images.read(tmp_path / "out.png").alpha, RGB[..., 1])
+
+
+def test_a_grey_picture_stays_grey(tmp_path):
+    save(tmp_path / "in.png", RGB[..., 0])
+    files.restore_file(tmp_path / "in.png", tmp_path / "out.png", same, scale=1)
+    with Image.open(tmp_path / "out.png") as image:
+        assert image.mode == "L"
+
+
+def test_a_target_that_cannot_be_written_is_refused_before_any_work(tmp_path):
+    def never(tiles):
+        raise AssertionError("the network was called")
+
+    source = save(tmp_path / "in.png")
+    save(tmp_path / "there.png")
+    images.write(Photograph(RGB, RGB[..., 0]), tmp_path / "clear.png")
+    for path, target, message in (
+        (source, tmp_path / "there.png", "exists already"),
+        (source, tmp_path / "no" / "out.png", "does not exist"),
+        (source, tmp_path / "out.txt", r"cannot write \.txt"),
+        (tmp_path / "clear.png", tmp_path / "out.jpg", "transparency"),
+    ):
+        with pytest.raises(ImageError, match=message):
+            files.restore_file(path, target, never, scale=1)
+
+
+def test_a_folder_keeps_its_tree_and_one_bad_picture_does_not_stop_the_rest(tmp_path):
+    save(tmp_path / "in" / "a.png")
+    save(tmp_path / "in" / "deep" / "b.jpg")
+    save(tmp_path / "in" / "c.gif")
+    (tmp_path / "in" / "broken.png").write_text("not a picture")
+    summary = files.restore_folder(tmp_path / "in", tmp_path / "out", same, scale=1)
+    written = sorted(p.relative_to(tmp_path / "out").as_posix() for p in images.find(tmp_path / "out"))
+    assert written == ["a.png", "c.png", "deep/b.jpg"]
+    assert (summary.restored, summary.skipped) == (3, 0)
+    ((path, message),) = summary.failed
+    assert path.name == "broken.png"
+    assert "is not a picture" in message
+
+
+def test_existing_outputs_are_skipped_unless_they_are_to_be_overwritten(tmp_path):
+    save(tmp_path / "in" / "a.png")
+    target = tmp_path / "out" / "a.png"
+    target.parent.mkdir()
+    target.write_bytes(b"precious")
+    summary = files.restore_folder(tmp_path / "in", tmp_path / "out", same, scale=1)
+    assert (summary.restored, summary.skipped) == (0, 1)
+    assert target.read_bytes() == b"precious"
+    assert (
+        files.restore_folder(tmp_path / "in", tmp_path / "out", same, scale=1, overwrite=True).restored == 1
+    )
+    np.testing.assert_array_equal(images.read(target).pixels, RGB)
+
+
+def test_outputs_inside_the_input_folder_are_not_restored_again(tmp_path):
+    save(tmp_path / "a.png")
+    for _ in range(2):
+        files.restore_folder(tmp_path, tmp_path / "restored", same, scale=1, overwrite=True)
+    assert os.listdir(tmp_path / "restored") == ["a.png"]
+
+
+def test_two_inputs_never_share_an_output(tmp_path):
+    save(tmp_path / "in" / "a.gif")
+    save(tmp_path / "in" / "a.png")
+    summary = files.restore_folder(tmp_path / "in", tmp_path / "out", same, scale=1)
+    assert summary.restored == 1
+    assert "already" in summary.failed[0][1]
+
+
+def test_folders_without_pictures_and_folders_into_themselves_are_refused(tmp_path):
+    with pytest.raises(ImageError, match="holds no pictures"):
+        files.restore_folder(tmp_path, tmp_path / "out", same, scale=1)
+    with pytest.raises(ImageError, match="cannot be both"):
+        files.restore_folder(tmp_path, tmp_path, same, scale=1)
