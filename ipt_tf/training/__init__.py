@@ -1,1 +1,1 @@
-"""Training."""
+"""Training: losses, recipes and the loop that runs them."""

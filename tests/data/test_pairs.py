@@ -1,0 +1,44 @@
+"""A user's own pairs."""
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from ipt_tf.data import paired
+
+
+@pytest.fixture
+def folders(tmp_path):
+    """Three pairs in which the clean picture is the degraded one, twice as large, plus 10."""
+    rng = np.random.default_rng(0)
+    (tmp_path / "low").mkdir()
+    (tmp_path / "high").mkdir()
+    for i in range(3):
+        low = rng.integers(0, 240, (60, 70, 3), np.uint8)
+        Image.fromarray(low).save(tmp_path / "low" / f"{i}.png")
+        Image.fromarray(low.repeat(2, 0).repeat(2, 1) + np.uint8(10)).save(tmp_path / "high" / f"{i}.bmp")
+    return tmp_path / "low", tmp_path / "high"
+
+
+def test_crops_stay_registered_through_flips_and_turns(folders):
+    for inputs, targets in paired(*folders, scale=2, batch_size=6).as_numpy_iterator():
+        np.testing.assert_array_equal(inputs.repeat(2, 1).repeat(2, 2) + 10, targets)
+
+
+def test_one_pass_is_one_epoch_and_the_next_draws_other_crops(folders):
+    dataset = paired(*folders, scale=2, batch_size=6, crops=16)
+    first, second = (np.concatenate([x for x, _ in dataset.as_numpy_iterator()]) for _ in range(2))
+    assert first.shape == second.shape == (48, 48, 48, 3)
+    assert len(dataset) == 8
+    assert not np.array_equal(first, second)
+
+
+def test_a_picture_without_partner_is_named(folders):
+    (folders[1] / "1.bmp").unlink()
+    with pytest.raises(ValueError, match=r"low/1\.png"):
+        paired(*folders, scale=2)
+
+
+def test_sizes_that_do_not_fit_are_said(folders):
+    with pytest.raises(ValueError, match="at scale 1 that cannot be"):
+        paired(*folders)
