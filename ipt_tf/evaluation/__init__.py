@@ -1,1 +1,1 @@
-"""Evaluation."""
+"""Measuring restored photographs as the field does."""
