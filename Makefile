@@ -1,0 +1,53 @@
+# Two commands on a fresh machine with Python 3 and make: `make demo` and `make test`.
+
+PYTHON ?= python3
+VENV := .venv
+PY := $(VENV)/bin/python
+INSTALLED := $(VENV)/.installed
+BACKENDS := .venv-torch .venv-jax
+export TF_CPP_MIN_LOG_LEVEL ?= 3
+
+.PHONY: demo test test-all test-backends lint ci clean
+
+$(INSTALLED): pyproject.toml setup.cfg
+	$(PYTHON) -m venv $(VENV)
+	$(VENV)/bin/pip install --quiet --editable '.[dev,train]'
+	touch $@
+
+demo: $(INSTALLED)  ## restore a noisy photograph and write the side-by-side picture
+	$(PY) -m ipt_tf.demo
+
+lint: $(INSTALLED)
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/ruff format --check .
+	$(VENV)/bin/mypy
+
+test: $(INSTALLED)
+	$(PY) -m pytest
+
+test-all: $(INSTALLED)  ## also what takes long: full size, kill and resume, all benchmark pictures
+	$(PY) -m pytest -m "not backends"
+
+test-backends: $(BACKENDS:%=%/.installed)  ## the network on PyTorch and JAX, without TensorFlow
+	KERAS_BACKEND=torch .venv-torch/bin/python -m pytest -m backends tests/model/test_backends.py tests/test_degradations.py
+	KERAS_BACKEND=jax .venv-jax/bin/python -m pytest -m backends tests/model/test_backends.py tests/test_degradations.py
+
+WITHOUT_TENSORFLOW := keras numpy pillow imagecodecs tifffile safetensors tqdm pytest
+
+.venv-torch/.installed: pyproject.toml setup.cfg
+	$(PYTHON) -m venv .venv-torch
+	.venv-torch/bin/pip install --quiet torch==2.13.0
+	.venv-torch/bin/pip install --quiet $(WITHOUT_TENSORFLOW)
+	.venv-torch/bin/pip install --quiet --no-deps --editable .
+	touch $@
+
+.venv-jax/.installed: pyproject.toml setup.cfg
+	$(PYTHON) -m venv .venv-jax
+	.venv-jax/bin/pip install --quiet jax $(WITHOUT_TENSORFLOW)
+	.venv-jax/bin/pip install --quiet --no-deps --editable .
+	touch $@
+
+ci: lint test test-backends
+
+clean:
+	rm -rf $(VENV) $(BACKENDS) demo

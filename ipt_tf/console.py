@@ -1,0 +1,24 @@
+"""Starting Keras in a terminal, without what its backend has to say."""
+
+import logging
+import os
+import sys
+
+
+def start_keras() -> None:
+    """Imports Keras and its backend silently, which takes some seconds with TensorFlow.
+
+    TensorFlow's C++ code writes to stderr while it starts, before its log level counts; and its Python code
+    takes one trace per task, which is meant, for retracing by mistake.
+    """
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    logging.getLogger("tensorflow").setLevel(logging.ERROR)
+    sys.stderr.flush()
+    kept, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, 2)
+    try:
+        import ipt_tf.model.ipt  # noqa: F401
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+        os.close(nowhere)

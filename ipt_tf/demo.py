@@ -1,0 +1,67 @@
+"""`make demo`: a noisy photograph becomes clean, and one picture shows it."""
+
+import argparse
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, ImageDraw
+
+from ipt_tf import images
+from ipt_tf.console import start_keras
+from ipt_tf.evaluation import metrics
+
+SAMPLE = Path(__file__).parent / "samples" / "chelsea.png"
+CAPTION_HEIGHT = 24
+
+
+def main() -> None:
+    """Adds noise to the sample photograph, restores it, prints PSNR and writes the pictures."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--task", default="denoise_50", help="(default: denoise_50)")
+    parser.add_argument(
+        "--out", type=Path, default=Path("demo"), help="folder for the pictures (default: demo)"
+    )
+    options = parser.parse_args()
+    start_keras()
+    from keras import ops
+
+    from ipt_tf.model.ipt import IPT
+
+    clean = images.read(SAMPLE).pixels
+    model = IPT.from_pretrained()
+    task = model.task(options.task)
+    clean = clean[: clean.shape[0] // task.scale * task.scale, : clean.shape[1] // task.scale * task.scale]
+    made = task.make_input(clean[None].astype("float32"), np.random.default_rng(0))
+    degraded = metrics.quantize(ops.convert_to_numpy(made)[0]).astype(np.uint8)
+    restored = model.restore(degraded, task=task.name)
+
+    enlarged = np.asarray(Image.fromarray(degraded).resize(clean.shape[1::-1], Image.Resampling.BICUBIC))
+    panels = {f"input {_scores(enlarged, clean)}": enlarged, f"restored {_scores(restored, clean)}": restored}
+    panels["the clean photograph"] = clean
+    options.out.mkdir(parents=True, exist_ok=True)
+    for name, pixels in (("input", degraded), ("restored", restored), ("compare", side_by_side(panels))):
+        path = options.out / f"{task.name}_{name}.png"
+        Image.fromarray(pixels).save(path)
+        print(path)
+    for caption in list(panels)[:2]:
+        print(caption)
+
+
+def _scores(image: np.ndarray, clean: np.ndarray) -> str:
+    y, rgb = (metrics.psnr(image, clean, channel=channel) for channel in ("y", "rgb"))
+    return f"PSNR-Y {y:.2f} dB, RGB {rgb:.2f} dB"
+
+
+def side_by_side(panels: dict[str, np.ndarray]) -> np.ndarray:
+    """Returns pictures of one size (H, W, 3) in a row, each under its caption."""
+    height, width = next(iter(panels.values())).shape[:2]
+    canvas = Image.new("RGB", (width * len(panels), height + CAPTION_HEIGHT), "white")
+    draw = ImageDraw.Draw(canvas)
+    for i, (caption, pixels) in enumerate(panels.items()):
+        draw.text((i * width + 6, 5), caption, fill="black", font_size=14)
+        canvas.paste(Image.fromarray(pixels), (i * width, CAPTION_HEIGHT))
+    return np.asarray(canvas)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,153 @@
+"""The command line: what users type, what they read, what the exit code says."""
+
+import json
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from ipt_tf import IPT, images
+from ipt_tf.cli import main
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory):
+    """A saved model of three tasks that returns its input, enlarged where the task says so."""
+    folder = tmp_path_factory.mktemp("models") / "identity"
+    IPT(
+        ["sr_x2", "derain", "denoise_50"], num_features=4, patch_size=24, num_heads=2, num_layers=1
+    ).save_pretrained(folder)
+    return str(folder)
+
+
+@pytest.fixture
+def photo(tmp_path):
+    y, x = np.mgrid[:40, :50]
+    pixels = np.stack([4 * x, 5 * y, 2 * (x + y)], axis=-1).astype(np.uint8)
+    Image.fromarray(pixels).save(tmp_path / "photo.png")
+    return tmp_path / "photo.png"
+
+
+def run(capsys, *arguments):
+    code = main([str(argument) for argument in arguments])
+    captured = capsys.readouterr()
+    return code, captured.out.strip(), captured.err.strip()
+
+
+def test_restore_writes_beside_the_input_and_says_where(capsys, model, photo):
+    code, out, err = run(capsys, "restore", photo, "--task", "derain", "--model", model)
+    assert (code, err) == (0, "")
+    assert out == str(photo.with_name("photo_derain.png"))
+    np.testing.assert_array_equal(images.read(out).pixels, images.read(photo).pixels)
+
+
+def test_restore_enlarges_to_the_given_file(capsys, model, photo, tmp_path):
+    target = tmp_path / "large.jpg"
+    code, *_ = run(capsys, "restore", photo, "-o", target, "--task", "sr_x2", "--model", model)
+    assert code == 0
+    assert images.read(target).pixels.shape == (80, 100, 3)
+
+
+def test_restore_of_a_folder_counts_and_fails_if_one_picture_fails(capsys, model, photo, tmp_path):
+    (tmp_path / "text.png").write_text("not a picture")
+    target = tmp_path / "out"
+    code, out, err = run(capsys, "restore", tmp_path, "-o", target, "--task", "derain", "--model", model)
+    assert code == 1
+    assert out == f"1 restored, 0 skipped, 1 failed: {target}"
+    assert "text.png is not a picture" in err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("restore", "nowhere.png", "--task", "derain"), "nowhere.png does not exist"),
+        (("restore", "PHOTO", "--task", "dehaze"), "no task 'dehaze'; it has sr_x2, derain, denoise_50"),
+        (("restore", "PHOTO", "--task", "derain", "-o", "PHOTO"), "exists already; --overwrite replaces it"),
+        (("restore", "PHOTO", "--task", "derain", "--tile-overlap", "24"), "tiles of 24 allow 0 to 23"),
+        (("evaluate", "--data", "nowhere"), "nowhere is not a folder"),
+    ],
+)
+def test_mistakes_get_one_line_and_exit_code_1(capsys, model, photo, arguments, message):
+    before = photo.read_bytes()
+    arguments = [str(photo) if argument == "PHOTO" else argument for argument in arguments]
+    code, out, err = run(capsys, *arguments, "--model", model)
+    assert (code, out) == (1, "")
+    assert err.startswith("ipt: ")
+    assert message in err
+    assert "\n" not in err
+    assert photo.read_bytes() == before
+
+
+def test_bad_usage_has_exit_code_2(capsys):
+    for arguments in ([], ["restore"], ["sharpen"], ["restore", "a.png"]):
+        with pytest.raises(SystemExit) as caught:
+            main(arguments)
+        assert caught.value.code == 2
+
+
+def test_evaluate_prints_and_writes_the_scores(capsys, model, tmp_path):
+    rng = np.random.default_rng(0)
+    for name in ("Set/HR/a.png", "Set/HR/b.png", "Rain/rain/1.png", "Rain/norain/1.png"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(rng.integers(0, 256, (41, 47, 3), np.uint8)).save(tmp_path / name)
+    target = tmp_path / "scores.json"
+    code, out, _ = run(capsys, "evaluate", "--data", tmp_path, "--model", model, "--json", target)
+    assert code == 0
+    scores = json.loads(target.read_text())
+    assert [(s["set"], s["task"], s["n"]) for s in scores] == [
+        ("Rain", "derain", 1),
+        ("Set", "sr_x2", 2),
+        ("Set", "denoise_50", 2),
+    ]
+    assert 14 < scores[2]["psnr_rgb"] < 16  # what clamped noise of sigma 50 leaves of uniform noise
+    assert "| Set | denoise_50 |" in out
+    assert "border" in out.splitlines()[0]
+
+
+def test_train_makes_a_model_that_restore_takes_and_the_same_command_goes_on(capsys, photographs, tmp_path):
+    from ipt_tf.model import presets
+
+    command = [
+        "train",
+        "--data",
+        photographs,
+        "--tasks",
+        "denoise_50",
+        "--out",
+        tmp_path / "run",
+        "--batch-size",
+        2,
+    ]
+    tiny = dict(presets.find("ipt_tiny").config)
+    presets.find("ipt_tiny").config.update(num_features=4, num_heads=2, num_layers=1)
+    try:
+        code, out, _ = run(capsys, *command, "--hold-out", 2, "--steps", 2)
+        again, out_again, _ = run(capsys, *command, "--hold-out", 2, "--steps", 3)
+    finally:
+        presets.find("ipt_tiny").config.update(tiny)
+    assert (code, again) == (0, 0)
+    assert "6 photographs, 0 left out" in out
+    assert "step 2: validation PSNR denoise_50" in out
+    assert "resumed at step 2" in out_again
+    model = tmp_path / "run" / "model"
+    assert run(capsys, "restore", photographs / "0.jpg", "--task", "denoise_50", "--model", model)[0] == 0
+
+
+def test_convert_turns_an_official_file_into_a_folder(capsys, tmp_path):
+    official = os.path.join(os.path.dirname(__file__), "fixtures", "micro", "sr4_single.pt")
+    code, *_ = run(capsys, "convert", official, tmp_path / "sr4", "--num-heads", 2)
+    assert code == 0
+    assert IPT.from_pretrained(tmp_path / "sr4").task_names == ["sr_x4"]
+
+
+def test_help_and_import_are_light():
+    script = (
+        "import sys, ipt_tf; from ipt_tf.cli import main\n"
+        "try: main(['--help'])\n"
+        "except SystemExit: pass\n"
+        "assert not {'keras', 'tensorflow', 'torch', 'jax'} & set(sys.modules)"
+    )
+    subprocess.run([sys.executable, "-c", script], check=True, capture_output=True)
