@@ -5,38 +5,70 @@
 
 import io
 import os
+import secrets
 import struct
 import warnings
 import zlib
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, UnidentifiedImageError
+from PIL import Image, ImageCms, UnidentifiedImageError
 
-_WRITERS = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".webp": "WEBP", ".bmp": "BMP"}
+_WRITERS = {
+    ".png": "PNG",
+    ".jpg": "JPEG",
+    ".jpeg": "JPEG",
+    ".webp": "WEBP",
+    ".bmp": "BMP",
+}
 _WRITERS |= {".tif": "TIFF", ".tiff": "TIFF", ".ppm": "PPM", ".pgm": "PPM"}
-_QUALITY: dict[str, dict] = {"JPEG": {"quality": 95, "subsampling": 0}, "WEBP": {"lossless": True}}
+_QUALITY: dict[str, dict] = {
+    "JPEG": {"quality": 95, "subsampling": 0},
+    "WEBP": {"lossless": True, "exact": True},
+}
 _HOLD_ALPHA = ("PNG", "WEBP", "TIFF")
-_HOLD_16_BITS = ("PNG", "TIFF")
+_LARGEST_SIDE = {"JPEG": 65_500, "WEBP": 16_383}
+_READERS = ("PNG", "JPEG", "WEBP", "BMP", "TIFF", "PPM", "GIF")
 
-SUFFIXES = (*_WRITERS, ".gif")
-"""Suffixes of the files that can be read; all but .gif can be written."""
+_BIG_TIFF_SIGNATURES = (b"II+\0", b"MM\0+")
+_TIFF_SIGNATURES = (b"II*\0", b"MM\0*", *_BIG_TIFF_SIGNATURES)
+
+WRITTEN_SUFFIXES = tuple(_WRITERS)
+"""Suffixes of the files that can be written."""
+
+SUFFIXES = (*WRITTEN_SUFFIXES, ".gif")
+"""Suffixes of the files that can be read."""
+
+MAX_PIXELS = 200_000_000
+"""Pixels of the largest picture that is read."""
+
+# Pillow warns at this number, and refuses at twice of it before it allocates. Its own, 89 megapixels, is one that
+# photographs of today reach.
+Image.MAX_IMAGE_PIXELS = MAX_PIXELS // 2
+warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
 
 _ORIENTATION = 0x0112
-_DESCRIPTIVE_TAGS = (0x010E, 0x010F, 0x0110, 0x0131, 0x0132, 0x013B, 0x8298)
-_SUB_DIRECTORIES = (0x8769, 0x8825)  # EXIF and GPS
-
-# Pillow warns from 89 megapixels on, which photographs of today reach; what it refuses, above 179, stays refused.
-warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
+_ICC = 0x8773
+# Description, make, model, software, date, artist, copyright, and the EXIF and GPS directories.
+_DESCRIPTIVE_TAGS = (
+    0x010E,
+    0x010F,
+    0x0110,
+    0x0131,
+    0x0132,
+    0x013B,
+    0x8298,
+    0x8769,
+    0x8825,
+)
 
 
 class ImageError(ValueError):
     """A picture that cannot be read or written; the message names the file and says why."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Photograph:
     """The pixels of a picture, upright, and what its file carries beside them.
 
@@ -45,7 +77,7 @@ class Photograph:
         alpha: (H, W) of the same dtype, or None.
         grey: whether the file has one colour channel, and is written back with one.
         icc: ICC profile.
-        exif: EXIF block, without the orientation, which is applied already.
+        exif: EXIF block, as JPEG stores it, without the orientation, which is applied already.
     """
 
     pixels: np.ndarray
@@ -55,9 +87,15 @@ class Photograph:
     exif: bytes | None = None
 
 
-def find(folder: str | Path) -> list[Path]:
-    """Returns the image files in a folder and the folders inside it, by suffix, sorted; hidden ones left out."""
+def find(folder: str | os.PathLike) -> list[Path]:
+    """Returns the image files in a folder and the folders inside it, by suffix, sorted; hidden ones left out.
+
+    Raises:
+        ImageError: there is no such folder.
+    """
     folder = Path(folder)
+    if not folder.is_dir():
+        raise ImageError(f"{folder} {'is a file, not a folder' if folder.exists() else 'does not exist'}")
     return sorted(
         path
         for path in folder.rglob("*")
@@ -67,17 +105,17 @@ def find(folder: str | Path) -> list[Path]:
     )
 
 
-def read(path: str | Path) -> Photograph:
+def read(path: str | os.PathLike) -> Photograph:
     """Reads a picture of any kind as upright RGB.
 
     Args:
         path: PNG, JPEG, WebP, TIFF, BMP, GIF (the first frame) or PPM.
 
     Returns:
-        The photograph; 16 bit where the file declares 16 bits per channel. EXIF is not read from 16-bit TIFF.
+        The photograph; 16 bit where a PNG or TIFF declares 16 bits per channel.
 
     Raises:
-        ImageError: the file is missing, is no picture, is damaged, is larger than 178 megapixels, or holds
+        ImageError: the file is missing, is no picture, is damaged, is larger than `MAX_PIXELS`, or holds
             pixels that are not whole numbers of 8 or 16 bits.
 
     Example:
@@ -102,29 +140,40 @@ def read(path: str | Path) -> Photograph:
     except UnidentifiedImageError:
         raise ImageError(f"{path} is not a picture in a format that is known here") from None
     except Image.DecompressionBombError:
-        raise ImageError(f"{path} claims more than 178 megapixels; cut it into parts first") from None
+        raise ImageError(f"{path} {_TOO_LARGE}") from None
     except Exception as error:  # decoders raise whatever they like on damaged files
-        raise ImageError(f"{path} is damaged: {error}") from error
+        raise ImageError(f"{path} is damaged: {' '.join(str(error).split())}") from error
+
+
+_TOO_LARGE = f"claims more than {MAX_PIXELS // 1_000_000} megapixels; cut it into parts first"
+
+
+def _check_size(width: int, height: int) -> None:
+    if width * height > MAX_PIXELS:
+        raise ImageError(_TOO_LARGE)
 
 
 def _decode(data: bytes) -> Photograph:
-    if (tiff := _decode_tiff_16(data)) is not None:
+    if data[:4] in _TIFF_SIGNATURES and (tiff := _decode_tiff_16(data)) is not None:
         return tiff
-    with Image.open(io.BytesIO(data)) as image:
-        is_png_16 = image.format == "PNG" and data[24] == 16
+    with Image.open(io.BytesIO(data), formats=_READERS) as image:
+        _check_size(*image.size)
+        is_png_16 = (
+            image.format == "PNG" and data[24] == 16
+        )  # the depth in the header: Pillow would cut to 8 bits
         planes = _decode_png_16(data) if is_png_16 else _decode_8(image)
-        exif = image.getexif()
-        planes = _upright(planes, exif.get(_ORIENTATION, 1))
-        return _photograph(planes, image.info.get("icc_profile"), _descriptive(exif))
+        # A CMYK profile says nothing about the RGB that the pixels are now.
+        icc = None if image.mode == "CMYK" else image.info.get("icc_profile")
+        return _photograph(planes, icc, image.getexif(), is_tiff=image.format == "TIFF")
 
 
-def _photograph(planes: np.ndarray, icc: bytes | None, exif: bytes | None) -> Photograph:
-    """Splits (H, W, 1 to 4) planes into colour and alpha."""
+def _photograph(planes: np.ndarray, icc: bytes | None, exif: Image.Exif, is_tiff: bool) -> Photograph:
+    """Splits (H, W, 1 to 4) planes, or (H, W), into colour and alpha, upright."""
+    planes = _upright(planes if planes.ndim == 3 else planes[..., None], exif.get(_ORIENTATION, 1))
     channels = planes.shape[-1]
-    grey = channels < 3
     alpha = np.ascontiguousarray(planes[..., -1]) if channels in (2, 4) else None
-    pixels = planes[..., :1].repeat(3, axis=-1) if grey else np.ascontiguousarray(planes[..., :3])
-    return Photograph(pixels, alpha, grey, icc, exif)
+    pixels = planes[..., :1].repeat(3, axis=-1) if channels < 3 else np.ascontiguousarray(planes[..., :3])
+    return Photograph(pixels, alpha, channels < 3, icc, _kept(exif, is_tiff))
 
 
 def _decode_8(image: Image.Image) -> np.ndarray:
@@ -132,46 +181,61 @@ def _decode_8(image: Image.Image) -> np.ndarray:
         raise ImageError(
             f"has pixels of mode {image.mode}; 8 or 16 bits per channel are needed: save it as a 16-bit PNG"
         )
-    grey = image.mode in ("1", "L", "LA", "La")
-    alpha = "A" in image.getbands() or "transparency" in image.info
-    mode = {(True, False): "L", (True, True): "LA", (False, False): "RGB", (False, True): "RGBA"}[grey, alpha]
-    if mode == "LA" and image.mode == "L":  # Pillow knows no way from L with a transparent grey to LA
+    if image.mode == "CMYK":
+        return np.asarray(_from_cmyk(image))
+    alpha = image.mode.endswith(("A", "a")) or "transparency" in image.info
+    if image.mode not in ("1", "L", "LA", "La"):
+        return np.asarray(image.convert("RGBA" if alpha else "RGB"))
+    if image.mode == "L" and alpha:  # Pillow knows no way from L with a transparent grey to LA
         return np.asarray(image.convert("RGBA"))[..., [0, 3]]
-    planes = np.asarray(image.convert(mode))
-    return planes[..., None] if planes.ndim == 2 else planes
+    return np.asarray(image.convert("LA" if alpha else "L"))
+
+
+def _from_cmyk(image: Image.Image) -> Image.Image:
+    """Converts by the picture's own profile, whose inks look duller than those of the plain formula."""
+    try:
+        profile = ImageCms.ImageCmsProfile(io.BytesIO(image.info["icc_profile"]))
+        converted = ImageCms.profileToProfile(
+            image, profile, ImageCms.createProfile("sRGB"), outputMode="RGB"
+        )
+    except (KeyError, OSError, ImageCms.PyCMSError):
+        converted = None
+    return converted or image.convert("RGB")
 
 
 def _decode_png_16(data: bytes) -> np.ndarray:
     import imagecodecs
 
-    planes = imagecodecs.png_decode(data)
-    return planes[..., None] if planes.ndim == 2 else planes
+    return imagecodecs.png_decode(data)
 
 
 def _decode_tiff_16(data: bytes) -> Photograph | None:
-    """Decodes a 16-bit TIFF, which Pillow cannot in colour; None for any other file."""
-    if data[:4] not in (b"II*\0", b"MM\0*"):
-        return None
+    """Decodes a 16-bit TIFF, whose colours Pillow cuts to 8 bits; None for other depths."""
     import tifffile
 
     with tifffile.TiffFile(io.BytesIO(data)) as file:
         page = file.pages.first
         if page.bitspersample != 16:
             return None
-        if page.imagewidth * page.imagelength > 2 * (Image.MAX_IMAGE_PIXELS or 0):
-            raise Image.DecompressionBombError
-        planes, name = page.asarray(), tifffile.PHOTOMETRIC(page.photometric).name
-        separate = page.planarconfig == tifffile.PLANARCONFIG.SEPARATE
-        orientation = page.tags.valueof(_ORIENTATION, default=1)
-        icc = page.tags.valueof("InterColorProfile")
-    if planes.dtype != np.uint16 or name not in ("MINISBLACK", "MINISWHITE", "RGB"):
-        raise ImageError(f"is a TIFF of {planes.dtype} {name} pixels; RGB or grey, 8 or 16 bits, are needed")
-    if planes.ndim == 2:
-        planes = planes[..., None]
-    elif separate:
+        _check_size(page.imagewidth, page.imagelength)
+        name, channels = (
+            tifffile.PHOTOMETRIC(page.photometric).name,
+            page.samplesperpixel,
+        )
+        if page.dtype != np.uint16 or name not in ("MINISBLACK", "MINISWHITE", "RGB") or channels > 4:
+            raise ImageError(
+                f"is a TIFF of {channels} x {page.dtype} {name}; RGB or grey of 8 or 16 bits is needed"
+            )
+        planes, icc = page.asarray(), page.tags.valueof(_ICC)
+        separate = channels > 1 and page.planarconfig == tifffile.PLANARCONFIG.SEPARATE
+    if separate:
         planes = np.moveaxis(planes, 0, -1)
-    planes = 65535 - planes if name == "MINISWHITE" else planes
-    return _photograph(_upright(planes, int(orientation)), icc, exif=None)
+    if name == "MINISWHITE":
+        planes = 65535 - planes
+    exif = Image.Exif()
+    if data[:4] not in _BIG_TIFF_SIGNATURES:
+        exif.load_from_fp(io.BytesIO(data))  # an EXIF block is a TIFF without pixels
+    return _photograph(planes, icc, exif, is_tiff=True)
 
 
 def _upright(planes: np.ndarray, orientation: int) -> np.ndarray:
@@ -185,20 +249,19 @@ def _upright(planes: np.ndarray, orientation: int) -> np.ndarray:
     return planes
 
 
-def _descriptive(exif: Image.Exif) -> bytes | None:
-    """Returns what describes the picture; tags about how its file was laid out do not belong in another file."""
-    kept = Image.Exif()
-    for tag in _DESCRIPTIVE_TAGS:
-        if tag in exif:
-            kept[tag] = exif[tag]
-    for tag in _SUB_DIRECTORIES:
-        if entries := exif.get_ifd(tag):
-            kept[tag] = dict(entries)
-    return kept.tobytes() if len(kept) else None
+def _kept(exif: Image.Exif, is_tiff: bool) -> bytes | None:
+    """Returns EXIF without the orientation, nor what a TIFF's own tags say about the layout of its file."""
+    for tag in list(exif):
+        if tag == _ORIENTATION or (is_tiff and tag not in _DESCRIPTIVE_TAGS):
+            del exif[tag]
+    try:
+        return exif.tobytes() if len(exif) else None
+    except Exception:  # entries so damaged that they cannot be written are no reason to refuse the pixels
+        return None
 
 
-def check_target(path: str | Path, *, overwrite: bool = False) -> None:
-    """Raises ImageError where a picture cannot be written, before any work is done for it."""
+def check_target(path: str | os.PathLike, *, overwrite: bool = False) -> None:
+    """Raises ImageError where no picture can be written, before any work is done for it."""
     path = Path(path)
     if path.suffix.lower() not in _WRITERS:
         raise ImageError(
@@ -207,23 +270,31 @@ def check_target(path: str | Path, *, overwrite: bool = False) -> None:
     if path.is_dir():
         raise ImageError(f"{path} is a folder")
     if path.exists() and not overwrite:
-        raise ImageError(f"{path} exists already; --overwrite replaces it")
+        raise ImageError(f"{path} exists already; --overwrite replaces it (overwrite=True in Python)")
     if not path.parent.is_dir():
         raise ImageError(f"{path}: the folder {path.parent} does not exist")
     if not os.access(path.parent, os.W_OK):
         raise ImageError(f"{path}: the folder {path.parent} is read-only")
 
 
-def holds_alpha(path: str | Path) -> bool:
-    """Returns whether the format that a suffix chooses can hold transparency."""
-    return _WRITERS.get(Path(path).suffix.lower()) in _HOLD_ALPHA
+def check_holds(path: str | os.PathLike, height: int, width: int, *, alpha: bool) -> None:
+    """Raises ImageError where the format that a suffix chooses cannot hold a picture of this kind."""
+    format_ = _WRITERS[Path(path).suffix.lower()]
+    if alpha and format_ not in _HOLD_ALPHA:
+        raise ImageError(f"{path}: {format_} cannot hold the transparency of this picture; choose .png")
+    if max(height, width) > _LARGEST_SIDE.get(format_, max(height, width)):
+        raise ImageError(
+            f"{path}: {format_} holds at most {_LARGEST_SIDE[format_]} pixels per side, not {height} x {width}; "
+            "choose .png"
+        )
 
 
-def write(photograph: Photograph, path: str | Path, *, overwrite: bool = False) -> None:
+def write(photograph: Photograph, path: str | os.PathLike, *, overwrite: bool = False) -> None:
     """Writes a picture beside its place and renames it, so that a file is whole or not there.
 
-    What the format cannot hold in full is reduced: 16 bits to 8 in all but PNG and TIFF; EXIF is left out of
-    BMP, PPM and 16-bit TIFF. Alpha is never dropped. JPEG has quality 95 without chroma subsampling, WebP is lossless.
+    What the format cannot hold in full is reduced: 16 bits to 8 in all but PNG and TIFF; EXIF and the profile
+    are left out of PPM, EXIF also of BMP. Alpha is never dropped. JPEG has quality 95 without chroma
+    subsampling, WebP is lossless.
 
     Args:
         photograph: what to write.
@@ -231,35 +302,35 @@ def write(photograph: Photograph, path: str | Path, *, overwrite: bool = False) 
         overwrite: replace a file that is there already.
 
     Raises:
-        ImageError: an unknown suffix, a file that is there already, alpha in a format without, or a folder
-            that is missing or read-only. Nothing is changed then.
+        ImageError: an unknown suffix, a file that is there already, alpha or a size that the format cannot
+            hold, or a folder that is missing or read-only. Nothing is changed then.
     """
     path = Path(path)
     check_target(path, overwrite=overwrite)
-    format_ = _WRITERS[path.suffix.lower()]
-    if photograph.alpha is not None and not holds_alpha(path):
-        raise ImageError(f"{path}: {format_} cannot hold the transparency of this picture; choose .png")
-    data = _encode(photograph, format_)
-    _place(path, lambda file: file.write(data), overwrite)
+    check_holds(path, *photograph.pixels.shape[:2], alpha=photograph.alpha is not None)
+    _place(path, _encode(photograph, _WRITERS[path.suffix.lower()]), overwrite)
 
 
 def _encode(photograph: Photograph, format_: str) -> bytes:
     colour = photograph.pixels[..., :1] if photograph.grey else photograph.pixels
     planes = colour if photograph.alpha is None else np.dstack([colour, photograph.alpha])
-    if planes.dtype == np.uint16 and format_ in _HOLD_16_BITS:
-        encode = _encode_png_16 if format_ == "PNG" else _encode_tiff_16
-        return encode(np.ascontiguousarray(planes), photograph)
+    if planes.dtype == np.uint16 and format_ in _ENCODERS_16:
+        return _ENCODERS_16[format_](np.ascontiguousarray(planes), photograph)
     if planes.dtype == np.uint16:
-        planes = np.rint(planes / 257).astype(np.uint8)
+        planes = _TO_8_BITS[planes]
     image = Image.fromarray(planes[..., 0] if planes.shape[-1] == 1 else planes)
     settings: dict = dict(_QUALITY.get(format_, {}))
     if photograph.icc:
         settings["icc_profile"] = photograph.icc
-    if photograph.exif and format_ not in ("BMP", "PPM"):
+    if photograph.exif and not (format_ == "JPEG" and len(photograph.exif) > _LONGEST_JPEG_EXIF):
         settings["exif"] = photograph.exif
     buffer = io.BytesIO()
     image.save(buffer, format_, **settings)
     return buffer.getvalue()
+
+
+_TO_8_BITS = np.rint(np.arange(65536) / 257).astype(np.uint8)
+_LONGEST_JPEG_EXIF = 65_533
 
 
 def _encode_png_16(planes: np.ndarray, photograph: Photograph) -> bytes:
@@ -280,34 +351,41 @@ def _png_chunk(name: bytes, body: bytes) -> bytes:
 
 
 def _encode_tiff_16(planes: np.ndarray, photograph: Photograph) -> bytes:
-    import tifffile
+    """Adds the tags of a TIFF's layout to the EXIF block, which is a TIFF without pixels, and appends the pixels."""
+    height, width, channels = planes.shape
+    tags = Image.Exif()
+    if photograph.exif:
+        tags.load(photograph.exif)
+    tags.endian = tags.endian or "<"
+    strip = zlib.compress(planes.astype(f"{tags.endian}u2", copy=False).tobytes())
+    tags[0x0100], tags[0x0101] = width, height
+    tags[0x0102] = (16,) * channels  # bits per sample
+    tags[0x0103] = 8  # deflate
+    tags[0x0106] = 1 if photograph.grey else 2  # photometric: black is zero, RGB
+    tags[0x0111], tags[0x0116], tags[0x0117] = (
+        0,
+        height,
+        len(strip),
+    )  # one strip: where (see below), rows, bytes
+    tags[0x0115] = channels
+    if photograph.alpha is not None:
+        tags[0x0152] = 2  # the extra channel is alpha, not premultiplied
+    if photograph.icc:
+        tags[_ICC] = photograph.icc
+    # Pillow takes the strip's place from the end of the tags, and writes it from the beginning of the file.
+    return tags.tobytes().removeprefix(b"Exif\0\0") + strip
 
-    buffer = io.BytesIO()
-    tifffile.imwrite(
-        buffer,
-        planes[..., 0] if planes.shape[-1] == 1 else planes,
-        photometric="minisblack" if photograph.grey else "rgb",
-        extrasamples=None if photograph.alpha is None else ["unassalpha"],
-        planarconfig=None if planes.shape[-1] == 1 else "contig",
-        compression="zlib",
-        iccprofile=photograph.icc,
-        metadata=None,
-    )
-    return buffer.getvalue()
+
+_ENCODERS_16 = {"PNG": _encode_png_16, "TIFF": _encode_tiff_16}
 
 
-def _place(path: Path, fill: Callable[[io.BufferedWriter], object], overwrite: bool) -> None:
-    """Fills a file beside `path` and moves it there; where it must not overwrite, never over another file."""
-    beside = path.with_name(f".{path.name}.{os.getpid()}.part")
+def _place(path: Path, data: bytes, overwrite: bool) -> None:
+    beside = path.with_name(f".{secrets.token_hex(8)}.part")
     try:
         with beside.open("xb") as file:
-            fill(file)
-        if overwrite:
-            os.replace(beside, path)
-        else:
-            os.link(beside, path)
-    except FileExistsError:
-        raise ImageError(f"{path} exists already; --overwrite replaces it") from None
+            file.write(data)
+        check_target(path, overwrite=overwrite)  # encoding took a while
+        os.replace(beside, path)
     except OSError as error:
         raise ImageError(f"{path} cannot be written: {error.strerror}") from None
     finally:

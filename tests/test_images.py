@@ -9,7 +9,7 @@ import imagecodecs
 import numpy as np
 import pytest
 import tifffile
-from PIL import Image, ImageCms
+from PIL import Image, ImageCms, ImageOps
 
 from ipt_tf import images
 from ipt_tf.images import ImageError, Photograph
@@ -36,9 +36,10 @@ def test_lossless_formats_return_the_pixels(tmp_path, suffix):
     np.testing.assert_array_equal(images.read(tmp_path / f"a{suffix}").pixels, RGB)
 
 
+@pytest.mark.parametrize("pixels", [RGB, RGB16], ids=["8", "16"])
 @pytest.mark.parametrize("suffix", [".png", ".jpg", ".webp", ".tif"])
-def test_profile_and_exif_survive(tmp_path, suffix):
-    images.write(Photograph(RGB, icc=ICC, exif=exif()), tmp_path / f"a{suffix}")
+def test_profile_and_exif_survive(tmp_path, suffix, pixels):
+    images.write(Photograph(pixels, icc=ICC, exif=exif()), tmp_path / f"a{suffix}")
     back = images.read(tmp_path / f"a{suffix}")
     assert back.icc == ICC
     block = Image.Exif()
@@ -68,6 +69,56 @@ def test_a_16_bit_png_carries_its_exif_and_other_programs_read_it(tmp_path):
         image.load()
         assert image.getexif()[0x0110] == "Camera"
         assert image.info["icc_profile"] == ICC
+
+
+def test_other_programs_read_our_16_bit_tiff(tmp_path):
+    images.write(Photograph(RGB16, RGB16[..., 0], icc=ICC, exif=exif()), tmp_path / "a.tif")
+    with tifffile.TiffFile(tmp_path / "a.tif") as file:
+        page = file.pages.first
+        np.testing.assert_array_equal(page.asarray(), np.dstack([RGB16, RGB16[..., :1]]))
+        assert page.photometric == tifffile.PHOTOMETRIC.RGB
+        assert page.extrasamples == (tifffile.EXTRASAMPLE.UNASSALPHA,)
+        assert page.tags.valueof(0x0110) == "Camera"
+
+
+@pytest.mark.parametrize(
+    "layout",
+    [
+        {},
+        {"bigtiff": True},
+        {"byteorder": ">"},
+        {"tile": (16, 16)},
+        {"compression": "zlib", "predictor": True},
+        {"planarconfig": "separate"},
+    ],
+    ids=str,
+)
+def test_16_bit_tiff_of_every_layout_is_read(tmp_path, layout):
+    planes = np.moveaxis(RGB16, -1, 0) if "planarconfig" in layout else RGB16
+    tifffile.imwrite(tmp_path / "a.tif", planes, photometric="rgb", **layout)
+    np.testing.assert_array_equal(images.read(tmp_path / "a.tif").pixels, RGB16)
+
+
+def test_a_16_bit_tiff_is_turned_upright(tmp_path):
+    tifffile.imwrite(
+        tmp_path / "a.tif", RGB16, photometric="rgb", extratags=[(0x0112, "H", 1, 6, True)], metadata=None
+    )
+    np.testing.assert_array_equal(images.read(tmp_path / "a.tif").pixels, np.rot90(RGB16, -1))
+
+
+def test_a_16_bit_tiff_where_white_is_zero_is_inverted(tmp_path):
+    tifffile.imwrite(tmp_path / "a.tif", RGB16[..., 0], photometric="miniswhite")
+    np.testing.assert_array_equal(images.read(tmp_path / "a.tif").pixels[..., 0], 65535 - RGB16[..., 0])
+
+
+def test_a_cmyk_profile_is_not_kept_for_the_rgb_that_is_read(tmp_path):
+    Image.fromarray(RGB).convert("CMYK").save(tmp_path / "a.jpg", icc_profile=b"a profile of inks")
+    assert images.read(tmp_path / "a.jpg").icc is None
+
+
+def test_damaged_exif_does_not_cost_the_picture(tmp_path):
+    Image.fromarray(RGB).save(tmp_path / "a.png", exif=b"Exif\0\0II*\0\xff\0\0\0")
+    np.testing.assert_array_equal(images.read(tmp_path / "a.png").pixels, RGB)
 
 
 def test_a_dark_16_bit_picture_is_not_taken_for_8_bits(tmp_path):
@@ -106,12 +157,12 @@ def test_palettes_one_bit_cmyk_and_transparent_grey_are_read(tmp_path):
 
 
 @pytest.mark.parametrize("orientation", range(1, 9))
-def test_orientation_is_applied_as_pillow_applies_it_and_not_kept(tmp_path, orientation):
-    from PIL import ImageOps
-
-    Image.fromarray(RGB).save(tmp_path / "a.png", exif=exif(orientation))
-    back = images.read(tmp_path / "a.png")
-    with Image.open(tmp_path / "a.png") as image:
+@pytest.mark.parametrize("suffix", [".png", ".jpg", ".tif"])
+def test_orientation_is_applied_as_pillow_applies_it_and_not_kept(tmp_path, orientation, suffix):
+    path = tmp_path / f"a{suffix}"
+    Image.fromarray(RGB).save(path, exif=exif(orientation))
+    back = images.read(path)
+    with Image.open(path) as image:
         np.testing.assert_array_equal(back.pixels, np.asarray(ImageOps.exif_transpose(image)))
     block = Image.Exif()
     block.load(back.exif)
@@ -150,6 +201,29 @@ def test_targets_that_cannot_be_written_are_refused(tmp_path):
         images.check_target(tmp_path / "folder.png")
 
 
+def test_a_side_that_the_format_cannot_hold_is_refused(tmp_path):
+    with pytest.raises(ImageError, match=r"WEBP holds at most 16383 pixels.*choose \.png"):
+        images.write(Photograph(np.zeros((1, 16384, 3), np.uint8)), tmp_path / "a.webp")
+
+
+def test_a_read_only_folder_is_named(tmp_path, monkeypatch):
+    monkeypatch.setattr(os, "access", lambda *_: False)  # the superuser may write everywhere
+    with pytest.raises(ImageError, match="is read-only"):
+        images.write(Photograph(RGB), tmp_path / "a.png")
+
+
+def test_a_disk_that_fills_up_costs_no_file_and_leaves_none(tmp_path, monkeypatch):
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    (tmp_path / "a.png").write_bytes(b"precious")
+    monkeypatch.setattr(os, "replace", full)
+    with pytest.raises(ImageError, match=r"a\.png cannot be written: No space left"):
+        images.write(Photograph(RGB), tmp_path / "a.png", overwrite=True)
+    assert os.listdir(tmp_path) == ["a.png"]
+    assert (tmp_path / "a.png").read_bytes() == b"precious"
+
+
 def png_header(width, height):
     body = b"IHDR" + struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
     header = struct.pack(">I", 13) + body + struct.pack(">I", zlib.crc32(body))
@@ -167,8 +241,10 @@ def whole_png():
     [
         (b"", r"a\.png is empty"),
         (b"hello, this is text", r"a\.png is not a picture"),
-        (png_header(100_000, 100_000), r"a\.png claims more than 178 megapixels"),
+        (png_header(100_000, 100_000), r"a\.png claims more than 200 megapixels"),
+        (png_header(14_143, 14_143), r"a\.png claims more than 200 megapixels"),
         (whole_png()[:-200], r"a\.png is damaged"),
+        (bytes(imagecodecs.png_encode(RGB16))[:-200], r"a\.png is damaged"),
     ],
 )
 def test_what_is_no_picture_is_refused_in_one_line(tmp_path, content, message):
@@ -189,6 +265,11 @@ def test_float_pictures_are_refused_with_what_would_do(tmp_path):
     tifffile.imwrite(tmp_path / "a.tif", RGB.astype(np.float32), photometric="rgb")
     with pytest.raises(ImageError, match=r"a\.tif"):
         images.read(tmp_path / "a.tif")
+
+
+def test_find_says_where_there_is_no_folder(tmp_path):
+    with pytest.raises(ImageError, match="missing does not exist"):
+        images.find(tmp_path / "missing")
 
 
 def test_find_lists_pictures_in_nested_folders_but_not_hidden_ones(tmp_path):

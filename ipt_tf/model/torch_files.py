@@ -154,7 +154,8 @@ def _read_zip(data: bytes) -> Any:
         members = {info.filename.partition("/")[2]: info for info in archive.infolist()}
         if any(info.compress_type != zipfile.ZIP_STORED for info in members.values()):
             raise CheckpointError("it is compressed, which PyTorch's files are not")
-        if sum(info.file_size for info in archive.infolist()) > len(data):  # members may lie inside each other
+        # Members may lie inside each other: a small file could unfold into any amount of memory.
+        if sum(info.file_size for info in archive.infolist()) > len(data):
             raise CheckpointError("its parts are together larger than the file")
         if "data.pkl" not in members:
             raise CheckpointError("it is a zip file without tensors")

@@ -1,6 +1,7 @@
 """A photograph's file -> its restored file, and a folder of them -> the same tree, restored."""
 
-from dataclasses import dataclass, field
+import os
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -9,12 +10,18 @@ from tqdm import tqdm
 
 from ipt_tf import images
 from ipt_tf.images import ImageError, Photograph
-from ipt_tf.restoration.restore import Network, restore
+from ipt_tf.restoration.restore import Network, Progress, restore
 
 
 @dataclass
 class Summary:
-    """What became of the pictures of a folder: how many were restored or skipped, and which failed and why."""
+    """What became of the photographs of a folder.
+
+    Args:
+        restored: how many were restored and written.
+        skipped: how many had an output already.
+        failed: the path of each that failed, and why.
+    """
 
     restored: int = 0
     skipped: int = 0
@@ -22,111 +29,152 @@ class Summary:
 
 
 def restore_file(
-    source: Path, target: Path, network: Network, scale: int, *, overwrite: bool = False, **tiling
+    source: str | os.PathLike,
+    target: str | os.PathLike,
+    network: Network,
+    scale: int,
+    *,
+    overwrite: bool = False,
+    progress: Progress | None = None,
+    **options,
 ) -> None:
-    """Restores one picture, with a progress bar over its tiles where that takes longer than two seconds.
-
-    Alpha, bit depth, grey, ICC profile and EXIF are kept; alpha is enlarged bicubically with the picture.
+    """Restores one photograph, and keeps alpha, bit depth, grey, ICC profile and EXIF.
 
     Args:
-        source: picture to read.
-        target: picture to write; its suffix chooses the format.
-        network: see `ipt_tf.restoration.restore.restore`, as the further options in `tiling`.
+        source: file to read.
+        target: file to write; its suffix chooses the format.
+        network: see `ipt_tf.restoration.restore.restore`.
         scale: output pixels per input pixel and axis.
         overwrite: replace a target that is there already.
+        progress: called as `progress(done, total)` with tiles; by default a bar shows them after two seconds.
+        **options: further options of `restore`: tile, overlap, batch_size, self_ensemble.
 
     Raises:
-        ImageError: the source cannot be read or the target not written. No work is done before both are checked.
+        ImageError: the source cannot be read, or the target not written, which is asked before the network runs.
+
+    Example:
+        >>> restore_file("in.jpg", "out.png", model.network("denoise_50"), scale=1, overlap=10)
     """
     images.check_target(target, overwrite=overwrite)
     photograph = images.read(source)
-    if photograph.alpha is not None and not images.holds_alpha(target):
-        raise ImageError(f"{target}: this format cannot hold the transparency of {source}; choose .png")
-    with _Bar(source.name) as bar:
-        restored = restore_photograph(photograph, network, scale, progress=bar.show, **tiling)
+    _check_result(photograph, target, scale)
+    with tqdm(desc=Path(source).name, unit="tile", delay=2, leave=False, disable=progress is not None) as bar:
+        restored = restore_photograph(
+            photograph, network, scale, progress=progress or _show_in(bar), **options
+        )
     images.write(restored, target, overwrite=overwrite)
+
+
+def _check_result(photograph: Photograph, target: str | os.PathLike, scale: int) -> None:
+    height, width = photograph.pixels.shape[:2]
+    images.check_holds(target, height * scale, width * scale, alpha=photograph.alpha is not None)
+
+
+def _show_in(bar: tqdm) -> Progress:
+    def show(done: int, total: int) -> None:
+        bar.total = total
+        bar.update(done - bar.n)
+
+    return show
 
 
 def restore_photograph(photograph: Photograph, network: Network, scale: int, **options) -> Photograph:
     """Returns a photograph restored, with everything it carries; options are those of `restore`."""
     pixels = photograph.pixels[..., 0] if photograph.grey else photograph.pixels
     restored = restore(pixels, network, scale, **options)
-    rgb = restored[..., None].repeat(3, axis=-1) if photograph.grey else restored
-    alpha = None if photograph.alpha is None else enlarge(photograph.alpha, scale)
-    return Photograph(rgb, alpha, photograph.grey, photograph.icc, photograph.exif)
+    return replace(
+        photograph,
+        pixels=restored[..., None].repeat(3, axis=-1) if photograph.grey else restored,
+        alpha=None if photograph.alpha is None else enlarge(photograph.alpha, scale),
+    )
 
 
 def enlarge(alpha: np.ndarray, scale: int) -> np.ndarray:
-    """Returns an alpha channel (H, W), uint8 or uint16, bicubically enlarged."""
+    """Returns an alpha channel (H, W), uint8 or uint16, bicubically enlarged to (H * scale, W * scale)."""
     if scale == 1:
         return alpha
     height, width = alpha.shape
+    # Pillow resizes 8 bits or float32, which holds 16 bits exactly.
     plane = Image.fromarray(alpha.astype(np.float32))
     larger = np.asarray(plane.resize((width * scale, height * scale), Image.Resampling.BICUBIC))
-    return np.rint(np.clip(larger, 0, np.iinfo(alpha.dtype).max)).astype(alpha.dtype)
+    return np.rint(larger.clip(0, np.iinfo(alpha.dtype).max)).astype(alpha.dtype)
 
 
 def restore_folder(
-    source: Path, target: Path, network: Network, scale: int, *, overwrite: bool = False, **tiling
+    source: str | os.PathLike,
+    target: str | os.PathLike,
+    network: Network,
+    scale: int,
+    *,
+    overwrite: bool = False,
+    **options,
 ) -> Summary:
-    """Restores every picture in a folder and the folders inside it, into the same tree under `target`.
+    """Restores every photograph in a folder and the folders inside it, into the same tree under `target`.
 
-    Outputs that exist already are skipped, so that a stopped run goes on where it was. One bad picture does
+    Outputs that exist already are skipped, so that a stopped run goes on where it was. One bad photograph does
     not stop the others. Outputs have the names of their inputs; a GIF becomes a PNG.
 
     Args:
-        source: folder of pictures.
+        source: folder of photographs.
         target: folder to write; made if missing. If it lies inside `source`, what it holds is no input.
-        network: see `ipt_tf.restoration.restore.restore`, as the further options in `tiling`.
+        network: see `ipt_tf.restoration.restore.restore`.
         scale: output pixels per input pixel and axis.
         overwrite: restore again what exists already.
+        **options: further options of `restore`: tile, overlap, batch_size, self_ensemble.
+
+    Returns:
+        What was restored, skipped and failed.
 
     Raises:
-        ImageError: the source holds no pictures, or is the target itself.
+        ImageError: the source is no folder, holds no photographs or is the target itself, or the target cannot
+            be made.
+
+    Example:
+        >>> restore_folder("holiday", "restored", model.network("derain"), scale=1)
+        Summary(restored=41, skipped=0, failed=[])
     """
-    if source.resolve() == target.resolve():
-        raise ImageError(f"{source} cannot be both input and output")
-    paths = [path for path in images.find(source) if not path.resolve().is_relative_to(target.resolve())]
-    if not paths:
-        raise ImageError(f"{source} holds no pictures ({', '.join(images.SUFFIXES)})")
+    source, target = Path(source), Path(target)
+    paths = _inputs(source, target)
+    try:
+        target.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ImageError(f"{target}: the folder cannot be made ({error.strerror})") from None
+
     summary = Summary()
-    taken: dict[Path, Path] = {}
-    for path in tqdm(paths, unit="picture", desc=source.name, delay=2):
-        goal = output_of(target / path.relative_to(source))
+    claimed = {path.resolve(): path for path in paths}  # no output replaces an input, nor another output
+    for path in tqdm(paths, unit="photograph", desc=source.name, delay=2):
+        output = output_of(target / path.relative_to(source))
         try:
-            if goal in taken:
-                raise ImageError(f"{path}: its output {goal} is that of {taken[goal]} already")
-            taken[goal] = path
-            if goal.exists() and not overwrite:
+            if (other := claimed.setdefault(output.resolve(), path)) is not path:
+                raise ImageError(f"{path}: its output {output} is taken by {other}; rename one of the two")
+            if output.is_file() and not overwrite:
                 summary.skipped += 1
                 continue
-            goal.parent.mkdir(parents=True, exist_ok=True)
-            images.check_target(goal, overwrite=overwrite)
-            restored = restore_photograph(images.read(path), network, scale, **tiling)
-            images.write(restored, goal, overwrite=overwrite)
+            output.parent.mkdir(parents=True, exist_ok=True)
+            images.check_target(output, overwrite=overwrite)
+            photograph = images.read(path)
+            _check_result(photograph, output, scale)
+            restored = restore_photograph(photograph, network, scale, **options)
+            images.write(restored, output, overwrite=overwrite)
             summary.restored += 1
         except (ValueError, OSError, MemoryError) as error:
-            summary.failed.append((path, str(error)))
+            summary.failed.append((path, str(error) or type(error).__name__))
     return summary
 
 
+def _inputs(source: Path, target: Path) -> list[Path]:
+    """Returns the photographs of `source` without those in a `target` inside it; those that keep their name first."""
+    here, there = source.resolve(), target.resolve()
+    if here == there:
+        raise ImageError(f"{source} cannot be both input and output")
+    paths = images.find(source)
+    if there.is_relative_to(here):
+        paths = [path for path in paths if not path.resolve().is_relative_to(there)]
+    if not paths:
+        raise ImageError(f"{source} holds no photographs ({', '.join(images.SUFFIXES)})")
+    return sorted(paths, key=lambda path: output_of(path) != path)
+
+
 def output_of(path: Path) -> Path:
-    """Returns the path a restored picture is written to: its own, where that format can be written."""
-    return path.with_suffix(".png") if path.suffix.lower() == ".gif" else path
-
-
-class _Bar:
-    """A progress bar over tiles for `restore(progress=bar.show)`."""
-
-    def __init__(self, title: str):
-        self._bar = tqdm(desc=title, unit="tile", delay=2, leave=False)
-
-    def show(self, done: int, total: int) -> None:
-        self._bar.total = total
-        self._bar.update(done - self._bar.n)
-
-    def __enter__(self) -> "_Bar":
-        return self
-
-    def __exit__(self, *exception) -> None:
-        self._bar.close()
+    """Returns the path a restored photograph is written to: its own, or .png where that format is not written."""
+    return path if path.suffix.lower() in images.WRITTEN_SUFFIXES else path.with_suffix(".png")

@@ -236,6 +236,20 @@ def test_heads_that_do_not_divide_are_asked_for():
             "body.decoder.layers.1.linear1.bias is missing",
         ),
         (lambda t: t.pop("head.0.0.weight"), "no checkpoint of an IPT"),
+        (
+            lambda t: t.update({"add_mean.bias": np.full(3, np.nan, "float32")}),
+            "add_mean.bias holds values that are not finite",
+        ),
+        (
+            lambda t: t.update({"body.position_encoding.pe.weight": np.zeros((90_000, 1), "float32")}),
+            r"holds \d+ numbers, where its shapes promise \d+",
+        ),
+        (
+            lambda t: t.update(
+                {f"body.encoder.layers.{i}.norm1.weight": np.zeros(1, "float32") for i in range(1, 1000)}
+            ),
+            r"holds \d+ numbers, where its shapes promise \d+",
+        ),
     ],
 )
 def test_what_does_not_fit_is_refused_with_what_differs(tmp_path, change, message):

@@ -148,6 +148,16 @@ def test_every_kind_of_number_is_read(tmp_path, storage, stored, dtype):
     np.testing.assert_array_equal(found, [0.5, -2.0] if storage == "BFloat16Storage" else stored)
 
 
+def test_a_zip_file_whose_parts_share_their_bytes_is_refused(tmp_path):
+    """Otherwise a small file could unfold into any amount of memory."""
+    with zipfile.ZipFile(tmp_path / "bomb.pt", "w") as archive:
+        archive.writestr("archive/data.pkl", tensor_pickle((4,), (1,), 2500))
+        archive.writestr("archive/data/0", bytes(10_000))
+        archive.filelist += [archive.getinfo("archive/data/0")] * 100
+    with pytest.raises(CheckpointError, match=r"bomb\.pt.*together larger than the file"):
+        torch_files.read(tmp_path / "bomb.pt")
+
+
 def test_tensors_that_share_a_storage_share_its_memory(tmp_path):
     """Otherwise a small file could ask for any amount of memory."""
     names = [f"w{i}" for i in range(20)]
@@ -222,3 +232,11 @@ def test_the_usual_wrappings_are_taken_off(tmp_path):
     wrapped = b"\x80\x02}X\x0a\x00\x00\x00state_dict" + inner[2:-1] + b"s."
     zipped(tmp_path / "a.pt", wrapped, **{"0": np.arange(3, dtype="<f4").tobytes()})
     np.testing.assert_array_equal(torch_files.read(tmp_path / "a.pt")["w"], [0, 1, 2])
+
+
+def test_the_state_of_a_training_run_is_refused(tmp_path):
+    inner = tensor_pickle((3,), (1,), 3)
+    run = b"\x80\x02}(X\x05\x00\x00\x00model" + inner[2:-1] + b"X\x09\x00\x00\x00optimizer}u."
+    zipped(tmp_path / "run.pt", run, **{"0": np.arange(3, dtype="<f4").tobytes()})
+    with pytest.raises(CheckpointError, match=r"run\.pt.*optimiser.*save 'model' of it alone"):
+        torch_files.read(tmp_path / "run.pt")

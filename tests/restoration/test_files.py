@@ -59,13 +59,48 @@ def test_a_target_that_cannot_be_written_is_refused_before_any_work(tmp_path):
     save(tmp_path / "there.png")
     images.write(Photograph(RGB, RGB[..., 0]), tmp_path / "clear.png")
     for path, target, message in (
-        (source, tmp_path / "there.png", "exists already"),
-        (source, tmp_path / "no" / "out.png", "does not exist"),
-        (source, tmp_path / "out.txt", r"cannot write \.txt"),
+        (source, tmp_path / "there.png", r"there\.png.* already"),
+        (source, tmp_path / "no" / "out.png", "folder .*no"),
+        (source, tmp_path / "out.txt", r"\.txt"),
         (tmp_path / "clear.png", tmp_path / "out.jpg", "transparency"),
     ):
         with pytest.raises(ImageError, match=message):
             files.restore_file(path, target, never, scale=1)
+    assert not (tmp_path / "out.jpg").exists()
+
+
+def test_a_size_that_the_format_cannot_hold_is_refused_before_any_work(tmp_path):
+    def never(tiles):
+        raise AssertionError("the network was called")
+
+    source = save(tmp_path / "in.webp", np.zeros((2, 9000, 3), np.uint8))
+    with pytest.raises(ImageError, match="16383"):
+        files.restore_file(source, tmp_path / "out.webp", never, scale=2)
+
+
+def test_enlarged_alpha_stays_within_its_range_and_its_steps_are_of_16_bits():
+    alpha = np.full((6, 6), 1000, np.uint16)
+    np.testing.assert_array_equal(files.enlarge(alpha, 3), np.full((18, 18), 1000))
+    alpha[:, 3:] = 65535  # bicubic overshoots at an edge
+    larger = files.enlarge(alpha, 2)
+    assert (larger[:, 0] == 1000).all()
+    assert larger.max() == 65535
+    assert larger.min() < 1000  # not wrapped around
+
+
+def test_progress_is_told_of_every_tile(tmp_path):
+    seen = []
+    source = save(tmp_path / "in.png")
+    files.restore_file(
+        str(source),
+        str(tmp_path / "out.png"),
+        same,
+        1,
+        progress=lambda *counts: seen.append(counts),
+        batch_size=1,
+        overlap=10,
+    )
+    assert seen == [(1, 4), (2, 4), (3, 4), (4, 4)]
 
 
 def test_a_folder_keeps_its_tree_and_one_bad_picture_does_not_stop_the_rest(tmp_path):
@@ -79,7 +114,22 @@ def test_a_folder_keeps_its_tree_and_one_bad_picture_does_not_stop_the_rest(tmp_
     assert (summary.restored, summary.skipped) == (3, 0)
     ((path, message),) = summary.failed
     assert path.name == "broken.png"
-    assert "is not a picture" in message
+    assert "broken.png" in message
+    assert "\n" not in message
+
+
+def test_a_picture_that_the_network_fails_on_does_not_stop_the_rest(tmp_path):
+    save(tmp_path / "in" / "a.png", np.zeros((8, 8, 3), np.uint8))
+    save(tmp_path / "in" / "b.png")
+    summary = files.restore_folder(
+        tmp_path / "in",
+        tmp_path / "out",
+        lambda tiles: tiles if tiles.any() else tiles + np.nan,
+        scale=1,
+    )
+    assert summary.restored == 1
+    assert [path.name for path, _ in summary.failed] == ["a.png"]
+    assert os.listdir(tmp_path / "out") == ["b.png"]
 
 
 def test_existing_outputs_are_skipped_unless_they_are_to_be_overwritten(tmp_path):
@@ -104,15 +154,33 @@ def test_outputs_inside_the_input_folder_are_not_restored_again(tmp_path):
 
 
 def test_two_inputs_never_share_an_output(tmp_path):
-    save(tmp_path / "in" / "a.gif")
+    save(tmp_path / "in" / "a.gif", 255 - RGB)
     save(tmp_path / "in" / "a.png")
     summary = files.restore_folder(tmp_path / "in", tmp_path / "out", same, scale=1)
     assert summary.restored == 1
-    assert "already" in summary.failed[0][1]
+    ((path, message),) = summary.failed
+    assert path.name == "a.gif"
+    assert "is taken by" in message
+    np.testing.assert_array_equal(images.read(tmp_path / "out" / "a.png").pixels, RGB)
+
+
+def test_a_folder_may_be_restored_into_the_one_above_it_but_never_over_its_own_files(tmp_path):
+    save(tmp_path / "in" / "b.png")
+    save(tmp_path / "in" / "in" / "b.png", 255 - RGB)
+    summary = files.restore_folder(tmp_path / "in", tmp_path, same, scale=1, overwrite=True)
+    assert summary.restored == 1
+    assert [path.relative_to(tmp_path).as_posix() for path, _ in summary.failed] == ["in/in/b.png"]
+    np.testing.assert_array_equal(images.read(tmp_path / "b.png").pixels, RGB)
+    np.testing.assert_array_equal(images.read(tmp_path / "in" / "b.png").pixels, RGB)
 
 
 def test_folders_without_pictures_and_folders_into_themselves_are_refused(tmp_path):
-    with pytest.raises(ImageError, match="holds no pictures"):
+    with pytest.raises(ImageError, match="holds no photographs"):
         files.restore_folder(tmp_path, tmp_path / "out", same, scale=1)
     with pytest.raises(ImageError, match="cannot be both"):
         files.restore_folder(tmp_path, tmp_path, same, scale=1)
+    with pytest.raises(ImageError, match="missing"):
+        files.restore_folder(tmp_path / "missing", tmp_path / "out", same, scale=1)
+    save(tmp_path / "in" / "a.png")
+    with pytest.raises(ImageError, match="cannot be made"):
+        files.restore_folder(tmp_path / "in", tmp_path / "in" / "a.png" / "out", same, scale=1)
