@@ -5,6 +5,7 @@ Exit codes: 0 all went well, 1 something failed, 2 the command was not understoo
 
 import argparse
 import dataclasses
+import functools
 import json
 import sys
 from pathlib import Path
@@ -166,49 +167,83 @@ def _add_train(commands) -> None:
             " existing --out goes on where it stopped; a larger --steps extends the run."
         ),
     )
-    parser.add_argument("--data", type=Path, required=True, help="folder of clean photographs")
-    parser.add_argument("--preset", default="ipt_tiny", help="network (default: ipt_tiny)")
-    parser.add_argument("--steps", type=int, required=True, help="length of the run")
-    parser.add_argument("--out", type=Path, required=True, help="folder of the run")
-    parser.add_argument("--tasks", nargs="+", metavar="T", help="tasks (default: the paper's six)")
-    parser.add_argument("--recipe", default="ours", help="how to train (default: ours)")
-    parser.add_argument(
-        "--batch-size", type=int, metavar="N", help="patches per step (default: the recipe's)"
+    network = parser.add_mutually_exclusive_group()
+    network.add_argument("--preset", default="ipt_tiny", help="network (default: ipt_tiny)")
+    network.add_argument(
+        "--from",
+        dest="start",
+        metavar="M",
+        help="go on from the weights of a preset, folder or checkpoint file",
     )
-    parser.add_argument("--learning-rate", type=float, metavar="RATE", help="(default: the recipe's)")
-    parser.add_argument("--seed", type=int, help="of everything random (default: the recipe's, 0)")
     parser.add_argument(
-        "--hold-out", type=int, default=16, metavar="N", help="photographs for validation only (default: 16)"
+        "--tasks", nargs="+", metavar="T", help="tasks (default: all of --from, or the paper's six)"
     )
+    _add_run(parser, recipe="ours")
     parser.set_defaults(run=_train)
 
 
-def _train(options: argparse.Namespace) -> int:
-    start_keras()
-    from ipt_tf.data import Photographs
-    from ipt_tf.model import presets
-    from ipt_tf.tasks import OFFICIAL_TASKS, find
-    from ipt_tf.training import loop, recipes
+def _add_run(parser: argparse.ArgumentParser, recipe: str) -> None:
+    """Adds what training and fine-tuning have in common."""
+    parser.add_argument("--data", type=Path, required=True, help="folder of clean photographs")
+    parser.add_argument("--steps", type=int, required=True, help="length of the run")
+    parser.add_argument("--out", type=Path, required=True, help="folder of the run")
+    parser.add_argument(
+        "--recipe", default=recipe, help=f"how to train (default: {recipe}); `ipt recipes` shows all"
+    )
+    parser.add_argument(
+        "--set", nargs="+", default=[], metavar="NAME=VALUE", help="change values of the recipe"
+    )
+    parser.add_argument("--batch-size", type=int, metavar="N", help="patches per step, over all devices")
+    parser.add_argument(
+        "--hold-out", type=int, default=16, metavar="N", help="photographs for validation only (default: 16)"
+    )
+    parser.add_argument("--validate-every", type=int, default=1000, metavar="STEPS", help="(default: 1000)")
+    parser.add_argument(
+        "--strategy",
+        default="auto",
+        help="one, mirrored (all devices) or workers (TF_CONFIG) (default: what the machine and TF_CONFIG suggest)",
+    )
+    parser.add_argument(
+        "--start-timeout", type=float, default=300, metavar="SECONDS", help="wait for workers (default: 300)"
+    )
 
-    changes = {name: getattr(options, name) for name in ("batch_size", "learning_rate", "seed")}
-    recipe = recipes.find(options.recipe, **{k: v for k, v in changes.items() if v is not None})
-    config = dict(presets.find(options.preset).config)
-    tasks = [find(name) for name in options.tasks] if options.tasks else OFFICIAL_TASKS
-    config["tasks"] = [{"name": task.name, "scale": task.scale} for task in tasks]
-    smallest = config.get("patch_size", 48) * max(task.scale for task in tasks)
-    photographs = Photographs.of_folder(options.data, smallest_side=smallest)
-    print(f"{len(photographs)} photographs, {len(photographs.skipped)} left out", flush=True)
-    loop.train(
-        config,
-        photographs,
+
+def _recipe(options: argparse.Namespace):
+    from ipt_tf.training import recipes
+
+    changes = recipes.parse(options.set)
+    if options.batch_size is not None:
+        changes["batch_size"] = options.batch_size
+    return recipes.find(options.recipe, **changes)
+
+
+def _train(options: argparse.Namespace) -> int:
+    recipe = _recipe(options)
+    start_keras()
+    from ipt_tf.training import pretrain
+
+    pretrain.pretrain(
+        options.data,
         recipe,
         options.out,
-        steps=options.steps,
-        held_out=options.hold_out,
-        log=lambda line: print(line, flush=True),
+        preset=options.preset,
+        start=options.start,
+        tasks=options.tasks,
+        **_run(options),
     )
     print(options.out / "model")
     return 0
+
+
+def _run(options: argparse.Namespace) -> dict:
+    return {
+        "steps": options.steps,
+        "held_out": options.hold_out,
+        "validate_every": options.validate_every,
+        "strategy": options.strategy,
+        "start_timeout": options.start_timeout,
+        "log": functools.partial(print, flush=True),
+    }
 
 
 def _add_convert(commands) -> None:

@@ -4,6 +4,8 @@ import logging
 import os
 import sys
 
+from ipt_tf import memory
+
 
 def start_keras() -> None:
     """Imports Keras and its backend silently, which takes some seconds with TensorFlow.
@@ -11,6 +13,7 @@ def start_keras() -> None:
     TensorFlow's C++ code writes to stderr while it starts, before its log level counts; and its Python code
     takes one trace per task, which is meant, for retracing by mistake.
     """
+    memory.keep_freed()
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     logging.getLogger("tensorflow").setLevel(logging.ERROR)
     sys.stderr.flush()

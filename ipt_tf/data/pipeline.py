@@ -3,7 +3,8 @@
 So a run that resumes at step N needs no saved state of the pipeline: it asks for the batches from N on.
 """
 
-from collections.abc import Sequence
+import itertools
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import tensorflow as tf
@@ -48,30 +49,48 @@ def degraded(
     patch_size: int,
     batch_size: int,
     seed: int,
-    steps: range,
+    first_step: int = 0,
+    accumulate: int = 1,
+    replicas: int = 1,
+    share: tuple[int, int] = (0, 1),
 ) -> tf.data.Dataset:
-    """Returns the batches of some training steps, in order, one task per batch.
+    """Returns the batches of all training steps from one on, in order, one task per step.
+
+    A step's patches are dealt into `accumulate` micro-batches, each of those to the workers, and a worker's to its
+    replicas: whatever their numbers, a step trains the same patches.
 
     Args:
         photographs: where clean crops come from.
         tasks: the model's tasks; each needs a degradation.
         patch_size: side of an input, pixels; targets have patch_size * scale.
-        batch_size: patches per batch.
+        batch_size: patches per step, on all replicas of all workers together.
         seed: of everything random.
-        steps: the steps wanted.
+        first_step: where to begin.
+        accumulate: micro-batches per step.
+        replicas: of all workers together.
+        share: (index, count) of the workers: which part of every micro-batch is made here.
 
     Returns:
-        Dataset of (inputs (B, P, P, 3), targets (B, sP, sP, 3)), float32, 0..255, whose task at each step is
-        `task_of_step`.
+        Dataset without end of (inputs (b, P, P, 3), targets (b, sP, sP, 3)), float32, 0..255, with
+        b = batch_size / (accumulate * replicas). Its task at each step is `task_of_step`.
 
     Raises:
-        ValueError: a task has no degradation, so it can only be trained on pairs.
+        ValueError: a batch that cannot be dealt out equally, or a task without degradation, which can only be
+            trained on pairs.
     """
+    pieces = accumulate * replicas
+    if batch_size % pieces:
+        raise ValueError(
+            f"a batch of {batch_size} patches cannot be dealt into {accumulate} micro-batches for {replicas} replicas"
+        )
+    for task in tasks:
+        if task.degrade is None:
+            raise ValueError(f"task {task.name} has no degradation: it needs pairs")
 
-    def positions():
-        for step in steps:
+    def requests() -> Iterator[tuple[int, int]]:
+        for step in itertools.count(first_step):
             task = task_of_step(tasks, step, seed)
-            for position in range(step * batch_size, (step + 1) * batch_size):
+            for position in _positions(step, batch_size, accumulate, share):
                 yield task, position
 
     def crop(task, position):
@@ -84,9 +103,19 @@ def degraded(
         return tf.switch_case(task, branches)
 
     signature = (tf.TensorSpec((), tf.int32), tf.TensorSpec((), tf.int64))
-    dataset = tf.data.Dataset.from_generator(positions, output_signature=signature)
+    dataset = tf.data.Dataset.from_generator(requests, output_signature=signature)
+    # Said here, the strategies need not ask each other before every step whether there is one.
+    dataset = dataset.apply(tf.data.experimental.assert_cardinality(tf.data.INFINITE_CARDINALITY))
     dataset = dataset.map(pair, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
-    return dataset.batch(batch_size, drop_remainder=True).prefetch(4)
+    return dataset.batch(batch_size // pieces, drop_remainder=True).prefetch(4)
+
+
+def _positions(step: int, batch_size: int, accumulate: int, share: tuple[int, int]) -> Iterator[int]:
+    """Yields the positions, counted since the start of training, that one worker makes of a step."""
+    index, count = share
+    size = batch_size // accumulate  # of a micro-batch
+    for start in range(step * batch_size, (step + 1) * batch_size, size):
+        yield from range(start + index * size // count, start + (index + 1) * size // count)
 
 
 def _degrade(task: Task, clean: tf.Tensor, patch_size: int, seed):

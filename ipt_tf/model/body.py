@@ -1,5 +1,7 @@
 """The transformer body that all tasks share: features in, features out."""
 
+import functools
+
 import keras
 from keras import ops
 
@@ -79,6 +81,9 @@ class Body(keras.layers.Layer):
         self.pos_every = pos_every
         self.output_bias = output_bias
         self.start = start
+        self.rematerialise = (
+            False  # True while training: layers' activations are computed again for the gradient
+        )
 
     def build(self, input_shape):
         patches = Patches(self.patch_dim, dtype=self.variable_dtype)
@@ -131,13 +136,18 @@ class Body(keras.layers.Layer):
         if self.use_pos and not self.pos_every:
             x = x + self.position
         for layer in self.encoder:
-            x = layer(x, position=position, training=training)
+            x = self._run(layer, x, position=position, training=training)
         memory = x
         for layer in self.decoder:
-            x = layer(x, memory, embedding=embedding, position=position, training=training)
+            x = self._run(layer, x, memory, embedding=embedding, position=position, training=training)
         if self.mlp_head is not None:
             x = x + ops.cast(self.mlp_head(x, training=training), x.dtype)
         return x
+
+    def _run(self, layer, *tokens, **options):
+        if not self.rematerialise:
+            return layer(*tokens, **options)
+        return keras.remat(functools.partial(layer, **options))(*tokens)
 
     def get_config(self):
         config = super().get_config()

@@ -146,6 +146,12 @@ def _constants(model: IPT) -> Tensors:
     return constants
 
 
+def arguments(model: IPT) -> dict[str, Any]:
+    """Returns the arguments of `IPT` that make this network, JSON-ready, without those that say how it computes."""
+    config = model.get_config()
+    return {key: value for key, value in config.items() if key not in ("name", "trainable", "dtype")}
+
+
 # --- tensors <-> model --------------------------------------------------------------------------------------
 
 
@@ -415,10 +421,8 @@ def save(model: IPT, folder: str | Path, dtype: str = "float32") -> None:
     tensors = {name: _on_disk(name, tensor, dtype) for name, tensor in tensors_of(model).items()}
     metadata = {"format": "pt", "tasks": " ".join(model.task_names), "num_heads": str(model.num_heads)}
     data = safetensors.numpy.save(tensors, metadata)
-    config = {
-        key: value for key, value in model.get_config().items() if key not in ("name", "trainable", "dtype")
-    }
-    description = {"ipt_tf": __version__, "sha256": hashlib.sha256(data).hexdigest(), "config": config}
+    digest = hashlib.sha256(data).hexdigest()
+    description = {"ipt_tf": __version__, "sha256": digest, "config": arguments(model)}
     folder.parent.mkdir(parents=True, exist_ok=True)
     beside, old = (folder.with_name(f".{folder.name}.{os.getpid()}.{end}") for end in ("part", "old"))
     try:

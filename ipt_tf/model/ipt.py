@@ -215,7 +215,15 @@ class IPT(keras.Model):
         Raises:
             ValueError: the model has no such task.
         """
-        return IPT(**{**self.get_config(), "tasks": [self.task(name)], "name": name}, _shares_with=self)
+        return self._view([name], name=name)
+
+    def for_tasks(self, names: Sequence[str]) -> "IPT":
+        """Like `for_task`, with several tasks in this order."""
+        return self._view(names)
+
+    def _view(self, names: Sequence[str], **kwargs) -> "IPT":
+        tasks = [self.task(name) for name in names]
+        return IPT(**{**self.get_config(), "tasks": tasks, **kwargs}, _shares_with=self)
 
     def network(self, task: str | None = None) -> Callable[[np.ndarray], np.ndarray]:
         """Returns one task as a compiled function of tiles, for `ipt_tf.restoration`.

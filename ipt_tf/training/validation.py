@@ -1,6 +1,7 @@
 """Validation on photographs that are held out: the same patches and the same noise every time."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from keras import ops
@@ -9,9 +10,26 @@ from ipt_tf.data import Photographs
 from ipt_tf.model.ipt import IPT
 from ipt_tf.tasks import Task
 
+SHOWN = 4
+"""Crops of each task that are shown as pictures."""
+
+
+@dataclass(frozen=True)
+class Validated:
+    """What one validation found.
+
+    Args:
+        psnr: of each task in dB on RGB, the mean over the photographs.
+        triplets: of each task, a picture (SHOWN * side, 3 * side, 3) of input (enlarged pixel by pixel), output
+            and clean crops, 0..255.
+    """
+
+    psnr: dict[str, float]
+    triplets: dict[str, np.ndarray]
+
 
 class Validation:
-    """PSNR of a model on one central patch of each held-out photograph, per task.
+    """Restores one central patch of each held-out photograph, per task.
 
     Args:
         photographs: held-out photographs.
@@ -28,12 +46,18 @@ class Validation:
             inputs = task.make_input(clean, np.random.default_rng(seed))
             self._pairs[task.name] = ops.convert_to_numpy(inputs), clean
 
-    def psnr(self, model: IPT) -> dict[str, float]:
-        """Returns each task's PSNR in dB on RGB, the mean over the photographs."""
-        return {name: self._mean_psnr(model, name) for name in self._pairs}
+    def __call__(self, model: IPT) -> Validated:
+        """Returns the PSNR and some pictures of every task."""
+        psnr, triplets = {}, {}
+        for task, (inputs, clean) in self._pairs.items():
+            restored = np.clip(np.rint(ops.convert_to_numpy(model(inputs, task=task))), 0, 255)
+            errors = np.mean((restored - clean) ** 2, axis=(1, 2, 3))
+            psnr[task] = float(np.mean(10 * np.log10(255**2 / np.maximum(errors, 1e-10))))
+            triplets[task] = _triplets(inputs[:SHOWN], restored[:SHOWN], clean[:SHOWN])
+        return Validated(psnr, triplets)
 
-    def _mean_psnr(self, model: IPT, task: str) -> float:
-        inputs, clean = self._pairs[task]
-        restored = np.clip(np.rint(ops.convert_to_numpy(model(inputs, task=task))), 0, 255)
-        errors = np.mean((restored - clean) ** 2, axis=(1, 2, 3))
-        return float(np.mean(10 * np.log10(255**2 / errors)))
+
+def _triplets(inputs: np.ndarray, restored: np.ndarray, clean: np.ndarray) -> np.ndarray:
+    scale = clean.shape[1] // inputs.shape[1]
+    enlarged = np.clip(inputs, 0, 255).repeat(scale, axis=1).repeat(scale, axis=2)
+    return np.concatenate(np.concatenate([enlarged, restored, clean], axis=2), axis=0)

@@ -11,10 +11,12 @@ from ipt_tf.tasks import OFFICIAL_TASKS, Task
 SR = (Task("sr_x2", scale=2, degrade=bicubic(2)),)
 
 
-def batches(photographs, tasks, steps, batch_size=4, seed=0):
+def batches(photographs, tasks, steps, batch_size=4, seed=0, **dealing):
     source = Photographs.of_folder(photographs, smallest_side=96)
-    dataset = degraded(source, tasks, patch_size=24, batch_size=batch_size, seed=seed, steps=steps)
-    return list(dataset.as_numpy_iterator())
+    dataset = degraded(
+        source, tasks, patch_size=24, batch_size=batch_size, seed=seed, first_step=steps.start, **dealing
+    )
+    return list(dataset.take(len(steps)).as_numpy_iterator())
 
 
 def test_inputs_are_the_degraded_targets_whatever_the_augmentation(photographs):
@@ -55,3 +57,31 @@ def test_tasks_are_drawn_evenly():
 def test_a_task_without_degradation_is_refused_by_name(photographs):
     with pytest.raises(ValueError, match="task derain_own has no degradation"):
         batches(photographs, (Task("derain_own"),), range(1))
+
+
+def test_workers_and_micro_batches_deal_out_the_very_patches_of_a_step(photographs):
+    (whole,) = batches(photographs, SR, range(3, 4), batch_size=8)
+    dealing = {"batch_size": 8, "accumulate": 2, "replicas": 2}
+    shares = [batches(photographs, SR, range(3, 5), share=(i, 2), **dealing) for i in (0, 1)]
+    dealt = [shares[0][0], shares[1][0], shares[0][1], shares[1][1]]
+    for i in (0, 1):
+        np.testing.assert_array_equal(np.concatenate([each[i] for each in dealt]), whole[i])
+
+
+def test_no_photograph_is_seen_twice_in_an_epoch_by_any_worker(photographs, monkeypatch):
+    source = Photographs.of_folder(photographs, smallest_side=96)
+    seen = []
+    read = Photographs._read
+    monkeypatch.setattr(Photographs, "_read", lambda self, i: seen.append(int(i)) or read(self, i))
+    for share in ((0, 3), (1, 3), (2, 3)):
+        dataset = degraded(source, SR, patch_size=24, batch_size=6, seed=0, replicas=3, share=share)
+        list(dataset.take(1))
+        del seen[2 * (share[0] + 1) :]  # what was prefetched
+    assert sorted(seen) == list(range(6))
+
+
+def test_a_batch_that_cannot_be_dealt_out_is_refused(photographs):
+    with pytest.raises(
+        ValueError, match="a batch of 4 patches cannot be dealt into 1 micro-batches for 3 replicas"
+    ):
+        batches(photographs, SR, range(1), replicas=3)

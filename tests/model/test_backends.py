@@ -10,6 +10,7 @@ from keras import backend, ops
 
 import ipt_tf
 from ipt_tf.tasks import OFFICIAL_TASKS
+from ipt_tf.training import losses
 
 pytestmark = pytest.mark.backends
 
@@ -67,3 +68,11 @@ def test_every_official_degradation_runs():
         made = ops.convert_to_numpy(task.make_input(clean, np.random.default_rng(1)))
         assert made.shape == (2, 48 // task.scale, 48 // task.scale, 3)
         assert np.isfinite(made).all()
+
+
+def test_contrastive_losses_have_the_official_values():
+    values = np.load(FIXTURES / "aux" / "contrastive.npz")
+    tokens = ops.convert_to_tensor(values["n256/features"])
+    supervised, paper = losses.supervised_contrastive(tokens), losses.paper_contrastive(tokens)
+    assert float(supervised) == pytest.approx(float(values["n256/supcon_mindspore_T0.07"]), rel=2e-6)
+    assert float(paper) == pytest.approx(float(values["n256/paper_eq5"]), rel=2e-6)

@@ -7,23 +7,28 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 
+import keras
 import numpy as np
 import pytest
 
 from ipt_tf import IPT
 from ipt_tf.data import Photographs
 from ipt_tf.training import loop
+from ipt_tf.training.adam import TaskOptimizers
+from ipt_tf.training.losses import paper_contrastive
 from ipt_tf.training.recipes import Recipe
+from ipt_tf.training.step import Step
 
 CONFIG = {
-    "tasks": [{"name": "sr_x2", "scale": 2}, {"name": "denoise_50", "scale": 1}],
+    "tasks": ["sr_x2", "denoise_50"],
     "num_features": 4,
     "patch_size": 12,
     "num_heads": 2,
     "num_layers": 1,
 }
-RECIPE = Recipe(batch_size=4, warmup=2, learning_rate=2e-3, precision="float32")
+RECIPE = Recipe(batch_size=4, warmup=2, learning_rate=2e-3)
 
 
 class Killed(Exception):
@@ -32,7 +37,8 @@ class Killed(Exception):
 
 def run(folder, out, steps, recipe=RECIPE, log=lambda line: None, **options):
     source = Photographs.of_folder(folder, smallest_side=96)
-    return loop.train(CONFIG, source, recipe, out, steps=steps, held_out=2, log=log, **options)
+    keras.utils.set_random_seed(0)
+    return loop.train(IPT(**CONFIG), source, recipe, out, steps=steps, held_out=2, log=log, **options)
 
 
 def weights_of(model):
@@ -85,7 +91,7 @@ def test_more_steps_extend_a_run_and_fewer_are_refused(photographs, tmp_path):
 def test_another_setting_is_refused_by_name_and_nothing_is_touched(photographs, tmp_path):
     run(photographs, tmp_path / "run", steps=2)
     before = (tmp_path / "run" / "run.json").read_text()
-    other = Recipe(batch_size=2, warmup=2, learning_rate=2e-3, precision="float32")
+    other = Recipe(batch_size=2, warmup=2, learning_rate=2e-3)
     with pytest.raises(loop.RunError, match="batch_size was 4, asked 2"):
         run(photographs, tmp_path / "run", steps=2, recipe=other)
     assert (tmp_path / "run" / "run.json").read_text() == before
@@ -99,58 +105,106 @@ def test_a_folder_of_something_else_is_refused(photographs, tmp_path):
 
 
 def test_a_loss_that_explodes_stops_the_run_with_step_and_task(photographs, tmp_path):
-    wild = Recipe(batch_size=4, warmup=0, learning_rate=1e30, precision="float32")
+    wild = Recipe(batch_size=4, warmup=0, learning_rate=1e30)
     with pytest.raises(loop.RunError, match=r"the loss is .* at step \d+ \(task "):
         run(photographs, tmp_path / "run", steps=20, recipe=wild)
 
 
+def make_steps(recipe=RECIPE, **config):
+    model, average = IPT(**CONFIG, **config), IPT(**CONFIG, **config)
+    optimizers = TaskOptimizers(model)
+    return model, {name: Step(model, average, name, optimizers, recipe) for name in model.task_names}
+
+
+def batch(scale=1, seed=0):
+    rng = np.random.default_rng(seed)
+    return [rng.uniform(0, 255, (4, 12 * s, 12 * s, 3)).astype("float32") for s in (1, scale)]
+
+
 def test_only_the_parts_of_the_steps_task_move():
-    model = IPT(**CONFIG)
-    optimizers = loop.TaskOptimizers(model)
-    average = [loop.tf.Variable(weight.value) for weight in model.trainable_variables]
-    step = loop.make_step(model, "denoise_50", optimizers, average, RECIPE)
+    model, steps = make_steps()
     idle = {id(w) for layer in (model.heads[0], model.tails[0], model.embeddings[0]) for w in layer.weights}
     before = weights_of(model)
-    tiles = np.random.default_rng(0).uniform(0, 255, (4, 12, 12, 3)).astype("float32")
     for _ in range(3):
-        step(tiles, tiles[::-1], loop.tf.constant(1e-3), loop.tf.constant(0.9))
+        steps["denoise_50"](iter([batch()]), 1e-3, 0.9)
     for weight, old in zip(model.trainable_variables, before, strict=True):
         if id(weight) in idle:
             np.testing.assert_array_equal(np.array(weight), old)
     assert any(not np.array_equal(w, old) for w, old in zip(weights_of(model), before, strict=True))
-    assert int(optimizers.tasks["sr_x2"].iterations) == 0
-    assert int(optimizers.tasks["denoise_50"].iterations) == int(optimizers.body.iterations) == 3
 
 
 def test_a_head_used_late_moves_by_no_more_than_the_learning_rate_at_first():
-    model = IPT(**CONFIG)
-    optimizers = loop.TaskOptimizers(model)
-    average = [loop.tf.Variable(weight.value) for weight in model.trainable_variables]
-    tiles = np.random.default_rng(0).uniform(0, 255, (4, 12, 12, 3)).astype("float32")
-    rate, ema = loop.tf.constant(1e-3), loop.tf.constant(0.9)
-    denoise = loop.make_step(model, "denoise_50", optimizers, average, RECIPE)
+    model, steps = make_steps()
     for _ in range(20):
-        denoise(tiles, tiles[::-1], rate, ema)
+        steps["denoise_50"](iter([batch()]), 1e-3, 0.9)
     before = [np.array(weight) for weight in model.heads[0].trainable_variables]
-    sr = loop.make_step(model, "sr_x2", optimizers, average, RECIPE)
-    sr(tiles, np.zeros((4, 24, 24, 3), "float32"), rate, ema)
-    moves = [
-        np.abs(np.array(w) - old).max()
-        for w, old in zip(model.heads[0].trainable_variables, before, strict=True)
-    ]
-    assert 0.9e-3 < max(moves) < 1.01e-3
+    steps["sr_x2"](iter([batch(scale=2)]), 1e-3, 0.9)
+    after = [np.array(weight) for weight in model.heads[0].trainable_variables]
+    largest = max(np.abs(new - old).max() for new, old in zip(after, before, strict=True))
+    assert 0.9e-3 < largest < 1.01e-3
+
+
+def test_the_l1_loss_alone_reaches_the_body():
+    """The authors' training code feeds the tail the head's output, so that L1 never trains the transformer."""
+    model, steps = make_steps(start="random")
+    weights = dict(zip((w.path for w in model.body.trainable_variables), weights_of(model.body), strict=True))
+    steps["denoise_50"](iter([batch()]), 1e-3, 0.9)
+    for weight in model.body.trainable_variables:
+        assert not np.array_equal(np.array(weight), weights[weight.path]), weight.path
+
+
+def test_the_contrastive_loss_is_added_with_its_weight():
+    inputs, targets = batch()
+    losses = {}
+    for weight in (0.0, 0.1):
+        keras.utils.set_random_seed(0)
+        model, steps = make_steps(replace(RECIPE, contrastive=weight), start="random")
+        tokens = model.restore_with_tokens(inputs, "denoise_50")[1]
+        losses[weight] = float(steps["denoise_50"](iter([(inputs, targets)]), 1e-3, 0.9)[0])
+    assert losses[0.1] - losses[0.0] == pytest.approx(0.1 * float(paper_contrastive(tokens)), rel=1e-3)
+
+
+@pytest.mark.parametrize("change", [{"accumulate": 2}, {"rematerialise": True}, {"xla": True}])
+def test_ways_to_save_memory_and_time_train_the_same_weights(photographs, tmp_path, change):
+    plain = run(photographs, tmp_path / "plain", steps=4)
+    other = run(photographs, tmp_path / "other", steps=4, recipe=replace(RECIPE, **change))
+    for ours, theirs in zip(weights_of(plain), weights_of(other), strict=True):
+        np.testing.assert_allclose(ours, theirs, rtol=0, atol=3e-6)
+
+
+def test_a_run_goes_on_from_other_weights(photographs, tmp_path):
+    first = run(photographs, tmp_path / "first", steps=4)
+    gentle = replace(RECIPE, learning_rate=1e-9, final_learning_rate=1e-9)
+    source = Photographs.of_folder(photographs, smallest_side=96)
+    second = loop.train(first, source, gentle, tmp_path / "second", steps=2, held_out=2, origin="first")
+    for ours, theirs in zip(weights_of(first), weights_of(second), strict=True):
+        np.testing.assert_allclose(ours, theirs, rtol=0, atol=1e-7)
+    assert json.loads((tmp_path / "second" / "model" / "run.json").read_text())["from"] == "first"
+
+
+def test_the_same_photographs_are_held_out_whatever_the_seed(photographs, tmp_path, monkeypatch):
+    held_out = []
+    monkeypatch.setattr(
+        loop, "Validation", lambda kept, *rest: held_out.append([path.name for path in kept.paths])
+    )
+    for seed in (0, 1):
+        recipe = replace(RECIPE, seed=seed)
+        keras.utils.set_random_seed(0)
+        source = Photographs.of_folder(photographs, smallest_side=96)
+        loop._Run(IPT(**CONFIG), source, recipe, tmp_path, loop.tf.distribute.get_strategy(), 2, "", print)
+    assert held_out[0] == held_out[1]
 
 
 @pytest.mark.slow
 def test_kill_9_and_the_same_command_again_give_the_weights_of_an_undisturbed_run(photographs, tmp_path):
     def command(out):
         script = (
-            "from pathlib import Path; from ipt_tf.data import Photographs; from ipt_tf.training import loop;"
-            "from ipt_tf.training.recipes import Recipe; import json, sys; print('ready', flush=True);"
-            f"loop.train(json.loads({json.dumps(json.dumps(CONFIG))}),"
+            "from ipt_tf import IPT; from ipt_tf.data import Photographs; from ipt_tf.training import loop;"
+            "from ipt_tf.training.recipes import Recipe; import keras; keras.utils.set_random_seed(0);"
+            f"loop.train(IPT(**{CONFIG!r}),"
             f" Photographs.of_folder({str(photographs)!r}, smallest_side=96),"
             f" Recipe(batch_size=4, precision='float32'),"
-            f" Path({str(out)!r}), steps=60, held_out=2, checkpoint_minutes=0.02, validate_every=30,"
+            f" {str(out)!r}, steps=60, held_out=2, checkpoint_minutes=0.02, validate_every=30,"
             " log=lambda line: print(line, flush=True))"
         )
         return [sys.executable, "-c", script]

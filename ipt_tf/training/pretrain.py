@@ -1,0 +1,76 @@
+"""Pre-training: one network, many tasks, a folder of clean photographs."""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import keras
+
+from ipt_tf.data import Photographs
+from ipt_tf.model import presets
+from ipt_tf.model.ipt import IPT
+from ipt_tf.training import loop, strategies
+from ipt_tf.training.recipes import Recipe
+
+
+def pretrain(
+    data: str | Path,
+    recipe: Recipe,
+    out: str | Path,
+    *,
+    steps: int,
+    preset: str = "ipt_tiny",
+    start: str | Path | None = None,
+    tasks: Sequence[str] | None = None,
+    strategy: str = "auto",
+    start_timeout: float = 300.0,
+    log: Callable[[str], None] = print,
+    **options,
+) -> IPT:
+    """Trains a network on many tasks at once, or goes on where the run in `out` stopped.
+
+    Args:
+        data: folder of clean photographs.
+        recipe: how to train.
+        out: folder of the run; see `ipt_tf.training.run_folder`.
+        steps: length of the run.
+        preset: the network, where it starts from nothing.
+        start: a preset, folder or checkpoint file whose weights to go on from, instead.
+        tasks: names; default: all of `start`, or the paper's six.
+        strategy: see `ipt_tf.training.strategies.make`.
+        start_timeout: seconds to wait for other workers.
+        log: called with each line of progress.
+        **options: further options of `ipt_tf.training.loop.train`: held_out, validate_every, checkpoint_minutes.
+
+    Returns:
+        The model with the moving average of the weights.
+
+    Raises:
+        ValueError: no such data, preset, weights or task, or a run that cannot go on as asked.
+    """
+    chosen = strategies.make(strategy, start_timeout)
+    keras.utils.set_random_seed(recipe.seed)
+    if start is None:
+        model = IPT(**{**presets.find(preset).config, "tasks": tasks})
+    else:
+        model = IPT.from_pretrained(start)
+        model = model.for_tasks(tasks) if tasks else model
+    photographs = photographs_for(model, data, log)
+    return loop.train(
+        model,
+        photographs,
+        recipe,
+        out,
+        steps=steps,
+        strategy=chosen,
+        origin=str(start or ""),
+        log=log,
+        **options,
+    )
+
+
+def photographs_for(model: IPT, data: str | Path, log: Callable[[str], None]) -> Photographs:
+    """Returns the photographs of a folder that are large enough for the targets of all of a model's tasks."""
+    smallest = model.patch_size * max(task.scale for task in model.tasks)
+    photographs = Photographs.of_folder(data, smallest_side=smallest)
+    log(f"{len(photographs)} photographs, {len(photographs.skipped)} left out")
+    return photographs

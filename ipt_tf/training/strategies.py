@@ -1,0 +1,151 @@
+"""Where a run computes: one device, all devices of this machine, or workers on many."""
+
+import contextlib
+import json
+import os
+import socket
+import sys
+import threading
+from collections.abc import Iterator
+
+import tensorflow as tf
+
+STRATEGIES = ("auto", "one", "mirrored", "workers")
+
+LOST = (
+    tf.errors.UnavailableError,
+    tf.errors.AbortedError,
+    tf.errors.CancelledError,
+    tf.errors.DeadlineExceededError,
+    tf.errors.InternalError,
+)
+"""What collective operations raise when another worker is gone."""
+
+
+class RunError(ValueError):
+    """A run that cannot go on as asked; the message says what would help."""
+
+
+def make(name: str = "auto", timeout: float = 300.0) -> tf.distribute.Strategy:
+    """Returns a strategy by name; the first thing that a process asks of TensorFlow.
+
+    Args:
+        name: `"one"` device; `"mirrored"`, all GPUs of this machine (without any, all its logical CPUs);
+            `"workers"`, the processes that the environment variable TF_CONFIG lists; or `"auto"`: workers if
+            TF_CONFIG is set, else mirrored if there are several GPUs, else one.
+        timeout: seconds to wait for workers that have not started. When they are over, the process says which
+            they are and exits with code 1, since TensorFlow's own wait cannot be broken off.
+
+    Raises:
+        RunError: an unknown name, or `"workers"` without a TF_CONFIG that lists them.
+    """
+    if name not in STRATEGIES:
+        raise RunError(f"unknown strategy {name!r}; there are {', '.join(STRATEGIES)}")
+    if name == "workers" or (name == "auto" and "TF_CONFIG" in os.environ):
+        return _workers(timeout)
+    devices = tf.config.list_logical_devices("GPU")
+    if name == "auto":
+        name = "mirrored" if len(devices) > 1 else "one"
+    if name == "one":
+        return tf.distribute.get_strategy()
+    return tf.distribute.MirroredStrategy(devices or tf.config.list_logical_devices("CPU"))
+
+
+def _workers(timeout: float) -> tf.distribute.Strategy:
+    addresses = _addresses()
+    implementation = tf.distribute.experimental.CommunicationImplementation
+    communication = implementation.AUTO if tf.config.list_physical_devices("GPU") else implementation.RING
+    with _exit_after(timeout, addresses):
+        strategy = tf.distribute.MultiWorkerMirroredStrategy(
+            communication_options=tf.distribute.experimental.CommunicationOptions(
+                implementation=communication
+            )
+        )
+        agree(strategy, 0, "nothing at all")  # returns when everyone is there
+    return strategy
+
+
+def _addresses() -> list[str]:
+    """Returns host:port of every worker in TF_CONFIG."""
+    try:
+        config = json.loads(os.environ["TF_CONFIG"])
+        workers, index = config["cluster"]["worker"], int(config["task"]["index"])
+        if config["task"]["type"] != "worker" or not 0 <= index < len(workers):
+            raise ValueError
+    except (KeyError, TypeError, ValueError):
+        raise RunError(
+            "training on workers needs the environment variable TF_CONFIG, on each with an index of its own:"
+            ' {"cluster": {"worker": ["HOST:PORT", "HOST:PORT"]}, "task": {"type": "worker", "index": 0}}'
+        ) from None
+    return workers
+
+
+@contextlib.contextmanager
+def _exit_after(seconds: float, addresses: list[str]) -> Iterator[None]:
+    def give_up():
+        missing = [address for address in addresses if not _answers(address)]
+        what = f"no answer from {', '.join(missing)}" if missing else "some answer, but do not take part"
+        print(
+            f"ipt: not all {len(addresses)} workers have started after {seconds:.0f} seconds: {what}",
+            file=sys.stderr,
+            flush=True,
+        )
+        os._exit(1)  # the main thread waits inside TensorFlow, which no exception reaches
+
+    timer = threading.Timer(seconds, give_up)
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
+
+
+def _answers(address: str) -> bool:
+    host, _, port = address.rpartition(":")
+    try:
+        with socket.create_connection((host, int(port)), timeout=3):
+            return True
+    except (OSError, ValueError):
+        return False
+
+
+def count_workers(strategy: tf.distribute.Strategy) -> int:
+    """Returns the number of processes that train together."""
+    resolver = strategy.cluster_resolver
+    return len(resolver.cluster_spec().as_dict()["worker"]) if resolver else 1
+
+
+def is_chief(strategy: tf.distribute.Strategy) -> bool:
+    """Whether this process writes the run's files: the first worker, or the only process."""
+    return not strategy.cluster_resolver or strategy.cluster_resolver.task_id == 0
+
+
+def agree(strategy: tf.distribute.Strategy, number: int, what: str) -> None:
+    """Checks that all workers hold the same number: all of them raise, or none.
+
+    Workers that train different tasks in one step spoil each other's weights without any error.
+
+    Args:
+        strategy: that of the run.
+        number: from 0 to 2**20.
+        what: what the number says, for the message.
+
+    Raises:
+        RunError: the numbers differ.
+    """
+    if count_workers(strategy) == 1:
+        return
+    x = tf.constant(number, tf.int64)
+    total, squares = strategy.run(_sum_with_squares, args=(x,))
+    total, squares = (int(strategy.experimental_local_results(each)[0]) for each in (total, squares))
+    if strategy.num_replicas_in_sync * squares != total**2:  # equal only where all numbers are
+        raise RunError(
+            f"the workers differ in {what}: start all of them with the same command, on the same photographs,"
+            " with an --out that all of them share"
+        )
+
+
+@tf.function
+def _sum_with_squares(x: tf.Tensor) -> list[tf.Tensor]:
+    return tf.distribute.get_replica_context().all_reduce("SUM", [x, x * x])
