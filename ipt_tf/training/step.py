@@ -95,6 +95,8 @@ class Step:
         return self._strategy.reduce("MEAN", norm, axis=None)
 
     def _sum_and_clip(self, gradients):
+        # A collective sum goes to the device of its tensors, which a function's arguments do not have.
+        gradients = [tf.identity(gradient) for gradient in gradients]
         gradients = tf.distribute.get_replica_context().all_reduce("SUM", gradients)
         norm = tf.linalg.global_norm(gradients)
         if self._recipe.clip_norm is not None:

@@ -1,12 +1,9 @@
 """Where a run computes: one device, all devices of this machine, or workers on many."""
 
-import contextlib
 import json
 import os
 import socket
-import sys
-import threading
-from collections.abc import Iterator
+import time
 
 import tensorflow as tf
 
@@ -33,11 +30,10 @@ def make(name: str = "auto", timeout: float = 300.0) -> tf.distribute.Strategy:
         name: `"one"` device; `"mirrored"`, all GPUs of this machine (without any, all its logical CPUs);
             `"workers"`, the processes that the environment variable TF_CONFIG lists; or `"auto"`: workers if
             TF_CONFIG is set, else mirrored if there are several GPUs, else one.
-        timeout: seconds to wait for workers that have not started. When they are over, the process says which
-            they are and exits with code 1, since TensorFlow's own wait cannot be broken off.
+        timeout: seconds to wait for workers that have not been started.
 
     Raises:
-        RunError: an unknown name, or `"workers"` without a TF_CONFIG that lists them.
+        RunError: an unknown name, `"workers"` without a TF_CONFIG that lists them, or some that do not start.
     """
     if name not in STRATEGIES:
         raise RunError(f"unknown strategy {name!r}; there are {', '.join(STRATEGIES)}")
@@ -52,53 +48,51 @@ def make(name: str = "auto", timeout: float = 300.0) -> tf.distribute.Strategy:
 
 
 def _workers(timeout: float) -> tf.distribute.Strategy:
-    addresses = _addresses()
+    addresses, index = _cluster()
+    _wait_for_all(addresses, index, timeout)
     implementation = tf.distribute.experimental.CommunicationImplementation
     communication = implementation.AUTO if tf.config.list_physical_devices("GPU") else implementation.RING
-    with _exit_after(timeout, addresses):
-        strategy = tf.distribute.MultiWorkerMirroredStrategy(
-            communication_options=tf.distribute.experimental.CommunicationOptions(
-                implementation=communication
-            )
-        )
-        agree(strategy, 0, "nothing at all")  # returns when everyone is there
-    return strategy
+    return tf.distribute.MultiWorkerMirroredStrategy(
+        communication_options=tf.distribute.experimental.CommunicationOptions(implementation=communication)
+    )
 
 
-def _addresses() -> list[str]:
-    """Returns host:port of every worker in TF_CONFIG."""
+def _cluster() -> tuple[list[str], int]:
+    """Returns host:port of every worker in TF_CONFIG, and which of them this is."""
     try:
         config = json.loads(os.environ["TF_CONFIG"])
         workers, index = config["cluster"]["worker"], int(config["task"]["index"])
         if config["task"]["type"] != "worker" or not 0 <= index < len(workers):
             raise ValueError
-    except (KeyError, TypeError, ValueError):
+        for address in workers:
+            int(address.rpartition(":")[2])
+    except (AttributeError, KeyError, TypeError, ValueError):
         raise RunError(
             "training on workers needs the environment variable TF_CONFIG, on each with an index of its own:"
             ' {"cluster": {"worker": ["HOST:PORT", "HOST:PORT"]}, "task": {"type": "worker", "index": 0}}'
         ) from None
-    return workers
+    return workers, index
 
 
-@contextlib.contextmanager
-def _exit_after(seconds: float, addresses: list[str]) -> Iterator[None]:
-    def give_up():
-        missing = [address for address in addresses if not _answers(address)]
-        what = f"no answer from {', '.join(missing)}" if missing else "some answer, but do not take part"
-        print(
-            f"ipt: not all {len(addresses)} workers have started after {seconds:.0f} seconds: {what}",
-            file=sys.stderr,
-            flush=True,
-        )
-        os._exit(1)  # the main thread waits inside TensorFlow, which no exception reaches
+def _wait_for_all(addresses: list[str], index: int, timeout: float) -> None:
+    """Returns when all workers have been started: TensorFlow's own wait has no end and cannot be broken off."""
+    others = [address for i, address in enumerate(addresses) if i != index]
+    deadline = time.monotonic() + timeout
+    with _listen(addresses[index]):  # until TensorFlow does, at the same address
+        while missing := [address for address in others if not _answers(address)]:
+            if time.monotonic() > deadline:
+                raise RunError(
+                    f"not all {len(addresses)} workers have been started within {timeout:.0f} seconds:"
+                    f" no answer from {', '.join(missing)}"
+                )
+            time.sleep(0.2)
 
-    timer = threading.Timer(seconds, give_up)
-    timer.daemon = True
-    timer.start()
+
+def _listen(address: str) -> socket.socket:
     try:
-        yield
-    finally:
-        timer.cancel()
+        return socket.create_server(("", int(address.rpartition(":")[2])))
+    except OSError as error:
+        raise RunError(f"this worker cannot listen at {address}: {error.strerror}") from None
 
 
 def _answers(address: str) -> bool:
@@ -106,7 +100,7 @@ def _answers(address: str) -> bool:
     try:
         with socket.create_connection((host, int(port)), timeout=3):
             return True
-    except (OSError, ValueError):
+    except OSError:
         return False
 
 
@@ -137,8 +131,8 @@ def agree(strategy: tf.distribute.Strategy, number: int, what: str) -> None:
     if count_workers(strategy) == 1:
         return
     x = tf.constant(number, tf.int64)
-    total, squares = strategy.run(_sum_with_squares, args=(x,))
-    total, squares = (int(strategy.experimental_local_results(each)[0]) for each in (total, squares))
+    sums = strategy.run(_sum_with_squares, args=(x,))
+    total, squares = strategy.experimental_local_results(sums)[0].numpy().tolist()
     if strategy.num_replicas_in_sync * squares != total**2:  # equal only where all numbers are
         raise RunError(
             f"the workers differ in {what}: start all of them with the same command, on the same photographs,"
@@ -147,5 +141,5 @@ def agree(strategy: tf.distribute.Strategy, number: int, what: str) -> None:
 
 
 @tf.function
-def _sum_with_squares(x: tf.Tensor) -> list[tf.Tensor]:
-    return tf.distribute.get_replica_context().all_reduce("SUM", [x, x * x])
+def _sum_with_squares(x: tf.Tensor) -> tf.Tensor:
+    return tf.distribute.get_replica_context().all_reduce("SUM", tf.stack([x, x * x]))
