@@ -36,6 +36,8 @@ def _parser() -> argparse.ArgumentParser:
     _add_restore(commands)
     _add_evaluate(commands)
     _add_train(commands)
+    _add_finetune(commands)
+    _add_recipes(commands)
     _add_convert(commands)
     return parser
 
@@ -178,13 +180,13 @@ def _add_train(commands) -> None:
     parser.add_argument(
         "--tasks", nargs="+", metavar="T", help="tasks (default: all of --from, or the paper's six)"
     )
+    parser.add_argument("--data", type=Path, required=True, help="folder of clean photographs")
     _add_run(parser, recipe="ours")
     parser.set_defaults(run=_train)
 
 
 def _add_run(parser: argparse.ArgumentParser, recipe: str) -> None:
     """Adds what training and fine-tuning have in common."""
-    parser.add_argument("--data", type=Path, required=True, help="folder of clean photographs")
     parser.add_argument("--steps", type=int, required=True, help="length of the run")
     parser.add_argument("--out", type=Path, required=True, help="folder of the run")
     parser.add_argument(
@@ -244,6 +246,61 @@ def _run(options: argparse.Namespace) -> dict:
         "start_timeout": options.start_timeout,
         "log": functools.partial(print, flush=True),
     }
+
+
+def _add_finetune(commands) -> None:
+    parser = commands.add_parser(
+        "finetune",
+        help="train one task further, or a new one, from trained weights",
+        description=(
+            "Train one task from weights that know several, on photographs that are degraded on the fly or on pairs"
+            " of pictures. The same command on an existing --out goes on where it stopped."
+        ),
+    )
+    parser.add_argument(
+        "--data",
+        type=Path,
+        nargs="+",
+        required=True,
+        metavar="DIR",
+        help="folder of clean photographs; or two folders of pairs, degraded and clean",
+    )
+    parser.add_argument(
+        "--task", required=True, metavar="T", help="a task's name, or FILE.py:NAME of a Task that you defined"
+    )
+    parser.add_argument(
+        "--from", dest="start", required=True, metavar="M", help="a preset, folder or checkpoint file"
+    )
+    parser.add_argument("--like", metavar="T", help="a task of M that a task new to it starts from")
+    _add_run(parser, recipe="finetune")
+    parser.set_defaults(run=_finetune)
+
+
+def _finetune(options: argparse.Namespace) -> int:
+    recipe = _recipe(options)
+    if len(options.data) > 2:
+        raise ValueError("--data takes one folder of photographs, or two of pairs: degraded and clean")
+    start_keras()
+    from ipt_tf.training import finetune
+
+    task = finetune.task_in_file(options.task) if ".py:" in options.task else options.task
+    data = tuple(options.data) if len(options.data) == 2 else options.data[0]
+    finetune.finetune(data, task, options.start, recipe, options.out, like=options.like, **_run(options))
+    print(options.out / "model")
+    return 0
+
+
+def _add_recipes(commands) -> None:
+    parser = commands.add_parser("recipes", help="show the recipes of train and finetune")
+    parser.set_defaults(run=_recipes)
+
+
+def _recipes(options: argparse.Namespace) -> int:
+    from ipt_tf.training.recipes import RECIPES
+
+    for name, recipe in RECIPES.items():
+        print(name, *(f"  {key}={value}" for key, value in recipe.as_dict().items()), sep="\n")
+    return 0
 
 
 def _add_convert(commands) -> None:

@@ -1,6 +1,7 @@
 """Fixtures shared by the whole suite."""
 
 import os
+import socket
 from pathlib import Path
 
 import numpy as np
@@ -31,3 +32,17 @@ def photographs(tmp_path) -> Path:
         name = f"nested/{i}.png" if i % 2 else f"{i}.jpg"
         Image.fromarray(pixels.astype(np.uint8)).save(folder / name)
     return folder
+
+
+@pytest.fixture(scope="session")
+def free_ports():
+    """Function of a count: so many ports of this machine that nobody listens at."""
+
+    def find(count: int) -> list[int]:
+        sockets = [socket.create_server(("localhost", 0)) for _ in range(count)]
+        ports = [each.getsockname()[1] for each in sockets]
+        for each in sockets:
+            each.close()
+        return ports
+
+    return find

@@ -1,7 +1,8 @@
-"""From photographs on disk to batches of degraded and clean patches, with tf.data."""
+"""From pictures on disk to batches of degraded and clean patches, with tf.data."""
 
-from ipt_tf.data.pairs import paired
+from ipt_tf.data.pairs import Pairs, paired
 from ipt_tf.data.photographs import Photographs
-from ipt_tf.data.pipeline import degraded, task_of_step
+from ipt_tf.data.pipeline import batches, task_of_step
+from ipt_tf.data.source import Source
 
-__all__ = ["Photographs", "degraded", "paired", "task_of_step"]
+__all__ = ["Pairs", "Photographs", "Source", "batches", "paired", "task_of_step"]

@@ -1,66 +1,137 @@
 """Pairs of a degraded and a clean picture on disk, as a user who has such pairs keeps them."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-import tensorflow as tf
+from PIL import Image
 
 from ipt_tf import images
-from ipt_tf.data.photographs import augment
+from ipt_tf.data import sampling
+from ipt_tf.data.cache import Cache
+from ipt_tf.tasks import Task
 
-Pair = tuple[np.ndarray, np.ndarray]
+PathPair = tuple[Path, Path]
 
 
-def paired(
-    degraded: str | Path,
-    clean: str | Path,
-    *,
-    scale: int = 1,
-    patch_size: int = 48,
-    batch_size: int = 16,
-    crops: int = 16,
-    seed: int = 0,
-) -> tf.data.Dataset:
-    """Returns batches of random crops from pairs of pictures, for `model.for_task(...).fit`.
-
-    A degraded picture belongs to the clean one of the same name (apart from the suffix) in the other folder.
+class Pairs:
+    """Pairs of pictures, for one task. A `ipt_tf.data.Source`.
 
     Args:
-        degraded: folder of degraded pictures.
-        clean: folder of clean pictures, `scale` times as high and wide.
+        paths: (degraded, clean) files; a clean one is `scale` times as high and wide.
         scale: of the task.
         patch_size: side of an input crop, pixels.
-        batch_size: crops per batch; a last smaller batch is left out.
-        crops: crops per pair and epoch.
-        seed: of the order, the crops and their flips; every epoch draws anew.
-
-    Returns:
-        Dataset of (inputs (B, P, P, 3), targets (B, sP, sP, 3)), float32, 0..255; one pass is one epoch.
+        cache: of decoded pixels.
 
     Raises:
-        ValueError: a folder is missing, no names match, or sizes do not fit; all that differ are listed.
+        ValueError: a pair's sizes do not fit, or are below `patch_size`.
 
     Example:
-        >>> derain.fit(paired("rainy/", "clean/"), epochs=10)
+        >>> pairs = Pairs.of_folders("rainy/", "clean/")
+        >>> degraded, clean = pairs.crop(position=0, seed=0)
     """
-    pairs = [_read_pair(*pair, scale, patch_size) for pair in _match(Path(degraded), Path(clean))]
-    rng = np.random.default_rng(seed)
 
-    def epoch():
-        for index in rng.permutation(np.repeat(np.arange(len(pairs)), crops)):
-            yield _crop(pairs[index], patch_size, scale, rng)
+    def __init__(
+        self, paths: Sequence[PathPair], scale: int = 1, patch_size: int = 48, cache: Cache | None = None
+    ):
+        self.paths = list(paths)
+        self.scale = scale
+        self.patch_size = patch_size
+        self._cache = cache or Cache()
+        for degraded, clean in self.paths:
+            _check_sizes(degraded, clean, scale, patch_size)
 
-    side = patch_size * scale
-    signature = (tf.TensorSpec((patch_size, patch_size, 3)), tf.TensorSpec((side, side, 3)))
-    dataset = tf.data.Dataset.from_generator(epoch, output_signature=signature)
-    batches = len(pairs) * crops // batch_size
-    if not batches:
-        raise ValueError(f"{len(pairs)} pairs of {crops} crops do not fill one batch of {batch_size}")
-    dataset = dataset.batch(batch_size, drop_remainder=True)
-    return dataset.apply(tf.data.experimental.assert_cardinality(batches)).prefetch(2)
+    @classmethod
+    def of_folders(cls, degraded: str | Path, clean: str | Path, **options) -> "Pairs":
+        """Returns the pairs of two folders: a degraded picture belongs to the clean one of the same name.
+
+        Suffixes may differ.
+
+        Raises:
+            ValueError: a folder is missing, a picture has no partner, or sizes do not fit.
+        """
+        return cls(_match(Path(degraded), Path(clean)), **options)
+
+    def __len__(self) -> int:
+        return len(self.paths)
+
+    @property
+    def names(self) -> list[str]:
+        """The degraded files' names, for the record of a run."""
+        return [degraded.name for degraded, _ in self.paths]
+
+    def split(self, held_out: int, seed: int) -> tuple["Pairs", "Pairs | None"]:
+        """Returns (pairs to train on, `held_out` others to validate on, or None if that is 0).
+
+        Raises:
+            ValueError: nothing would be left to train on.
+        """
+        train, validation = (
+            Pairs([self.paths[i] for i in part], self.scale, self.patch_size, self._cache)
+            for part in sampling.divide(len(self), held_out, seed)
+        )
+        return train, validation if len(validation) else None
+
+    def crop(self, position: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
+        """Returns one random crop of both pictures, flipped and turned alike: (P, P, 3) and (sP, sP, 3) uint8."""
+        low, high = self._read(sampling.picture_at(position, len(self), seed))
+        rng = np.random.default_rng((seed, position))
+        top, left = (rng.integers(0, length - self.patch_size + 1) for length in low.shape[:2])
+        way = int(rng.integers(8))
+
+        def patch(image: np.ndarray, s: int) -> np.ndarray:
+            y, x, side = top * s, left * s, self.patch_size * s
+            return sampling.augment(image[y : y + side, x : x + side], way)
+
+        return patch(low, 1), patch(high, self.scale)
+
+    def examples(self, requests, tasks: Sequence[Task], patch_size: int, seed: int):
+        """Turns a tf.data.Dataset of (index of a task, position) into one of (degraded, clean) crops.
+
+        Raises:
+            ValueError: several tasks, or one of another scale or patch size than these pairs.
+        """
+        import tensorflow as tf
+
+        (task,) = self._checked(tasks, patch_size)
+
+        def crop(position):
+            return [patch.astype(np.float32) for patch in self.crop(int(position), seed)]
+
+        def example(_, position):
+            low, high = tf.numpy_function(crop, [position], (tf.float32, tf.float32))
+            side = patch_size * task.scale
+            return tf.ensure_shape(low, (patch_size, patch_size, 3)), tf.ensure_shape(high, (side, side, 3))
+
+        return requests.map(example, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
+
+    def validation_pairs(self, task: Task, patch_size: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
+        """Returns the central crops of each pair."""
+        self._checked([task], patch_size)
+        low, high = [], []
+        for i in range(len(self)):
+            degraded, clean = self._read(i)
+            top, left = ((length - patch_size) // 2 for length in degraded.shape[:2])
+            low.append(degraded[top : top + patch_size, left : left + patch_size])
+            y, x, side = top * self.scale, left * self.scale, patch_size * self.scale
+            high.append(clean[y : y + side, x : x + side])
+        return np.stack(low).astype(np.float32), np.stack(high).astype(np.float32)
+
+    def _checked(self, tasks: Sequence[Task], patch_size: int) -> Sequence[Task]:
+        if len(tasks) != 1 or tasks[0].scale != self.scale or patch_size != self.patch_size:
+            names = ", ".join(f"{task.name} (scale {task.scale})" for task in tasks)
+            raise ValueError(
+                f"these pairs train one task of scale {self.scale} with inputs of {self.patch_size} pixels,"
+                f" not {names} with {patch_size}"
+            )
+        return tasks
+
+    def _read(self, index: int) -> tuple[np.ndarray, np.ndarray]:
+        degraded, clean = self.paths[index]
+        return self._cache.read(degraded), self._cache.read(clean)
 
 
-def _match(degraded: Path, clean: Path) -> list[tuple[Path, Path]]:
+def _match(degraded: Path, clean: Path) -> list[PathPair]:
     for folder in (degraded, clean):
         if not folder.is_dir():
             raise ValueError(f"{folder} is not a folder of pictures")
@@ -75,28 +146,74 @@ def _match(degraded: Path, clean: Path) -> list[tuple[Path, Path]]:
     return [(path, by_name[name]) for name, path in inputs.items()]
 
 
-def _read_pair(degraded: Path, clean: Path, scale: int, patch_size: int) -> Pair:
-    low, high = images.read(degraded), images.read(clean)
-    height, width = low.pixels.shape[:2]
-    if high.pixels.shape[:2] != (height * scale, width * scale):
-        sizes = [f"{p.pixels.shape[1]} x {p.pixels.shape[0]}" for p in (low, high)]
-        raise ValueError(f"{degraded} is {sizes[0]}, {clean} is {sizes[1]}: at scale {scale} that cannot be")
+def _check_sizes(degraded: Path, clean: Path, scale: int, patch_size: int) -> None:
+    (width, height), size = _size(degraded), _size(clean)
+    if size != (width * scale, height * scale):
+        raise ValueError(
+            f"{degraded} is {width} x {height}, {clean} is {size[0]} x {size[1]}: at scale {scale} that cannot be"
+        )
     if min(height, width) < patch_size:
         raise ValueError(f"{degraded} is {width} x {height}; crops need {patch_size} pixels a side")
-    return _in_255(low.pixels), _in_255(high.pixels)
 
 
-def _in_255(pixels: np.ndarray) -> np.ndarray:
-    return pixels if pixels.dtype == np.uint8 else (pixels / 257).astype(np.float32)
+def _size(path: Path) -> tuple[int, int]:
+    """Returns (width, height) of an upright picture, from its header."""
+    try:
+        with Image.open(path) as image:
+            turned = image.getexif().get(0x0112, 1) >= 5  # orientations that swap the sides
+            return image.size[::-1] if turned else image.size
+    except (OSError, Image.DecompressionBombError) as error:
+        raise ValueError(f"{path} is no picture: {error}") from None
 
 
-def _crop(pair: Pair, patch_size: int, scale: int, rng: np.random.Generator) -> Pair:
-    low, high = pair
-    top, left = (rng.integers(0, length - patch_size + 1) for length in low.shape[:2])
-    way = int(rng.integers(8))
+def paired(
+    degraded: str | Path,
+    clean: str | Path,
+    *,
+    scale: int = 1,
+    patch_size: int = 48,
+    batch_size: int = 16,
+    crops: int = 16,
+    seed: int = 0,
+):
+    """Returns batches of random crops from pairs of pictures, for `model.for_task(...).fit`.
 
-    def patch(image: np.ndarray, s: int) -> np.ndarray:
-        y, x, side = top * s, left * s, patch_size * s
-        return augment(image[y : y + side, x : x + side], way).astype(np.float32)
+    A degraded picture belongs to the clean one of the same name (apart from the suffix) in the other folder.
 
-    return patch(low, 1), patch(high, scale)
+    Args:
+        degraded: folder of degraded pictures.
+        clean: folder of clean pictures, `scale` times as high and wide.
+        scale: of the task.
+        patch_size: side of an input crop, pixels.
+        batch_size: crops per batch; a last smaller batch is left out.
+        crops: crops per pair and epoch.
+        seed: of the order, the crops and their flips; every epoch draws anew.
+
+    Returns:
+        tf.data.Dataset of (inputs (B, P, P, 3), targets (B, sP, sP, 3)), float32, 0..255; one pass is one epoch.
+
+    Raises:
+        ValueError: a folder is missing, no names match, or sizes do not fit; all that differ are listed.
+
+    Example:
+        >>> derain.fit(paired("rainy/", "clean/"), epochs=10)
+    """
+    import itertools
+
+    import tensorflow as tf
+
+    pairs = Pairs.of_folders(degraded, clean, scale=scale, patch_size=patch_size)
+    batches = len(pairs) * crops // batch_size
+    if not batches:
+        raise ValueError(f"{len(pairs)} pairs of {crops} crops do not fill one batch of {batch_size}")
+    positions = itertools.count()
+
+    def epoch():
+        for position in itertools.islice(positions, batches * batch_size):
+            yield tuple(patch.astype(np.float32) for patch in pairs.crop(position, seed))
+
+    side = patch_size * scale
+    signature = (tf.TensorSpec((patch_size, patch_size, 3)), tf.TensorSpec((side, side, 3)))
+    dataset = tf.data.Dataset.from_generator(epoch, output_signature=signature)
+    dataset = dataset.batch(batch_size, drop_remainder=True)
+    return dataset.apply(tf.data.experimental.assert_cardinality(batches)).prefetch(2)

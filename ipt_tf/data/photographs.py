@@ -1,7 +1,5 @@
 """A folder of photographs as a source of clean crops, each a pure function of (seed, position)."""
 
-import functools
-import threading
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,19 +8,22 @@ import numpy as np
 from PIL import Image
 
 from ipt_tf import images
+from ipt_tf.data import sampling
+from ipt_tf.data.cache import Cache
+from ipt_tf.tasks import Task
 
 
 class Photographs:
-    """Photographs of one or more folders, nested as they may be, in memory as far as they fit.
+    """Clean photographs of one or more folders, nested as they may be, degraded on the fly.
 
     Files that are not images, or whose shorter side is below `smallest_side`, are left out; a file that turns
     out to be damaged when it is first read is replaced by the next one. Each is named once in a warning and
-    counted in `skipped`.
+    counted in `skipped`. A `ipt_tf.data.Source`.
 
     Args:
         paths: image files, as `images.find(folder)` lists them.
         smallest_side: pixels that a photograph needs along both sides.
-        memory: bytes of decoded pixels to keep; further photographs are decoded again each time.
+        cache: of decoded pixels.
 
     Raises:
         ValueError: no photograph is left.
@@ -33,7 +34,7 @@ class Photographs:
         (96, 96, 3)
     """
 
-    def __init__(self, paths: Sequence[Path], smallest_side: int = 192, memory: int = 3 * 2**30):
+    def __init__(self, paths: Sequence[Path], smallest_side: int = 192, cache: Cache | None = None):
         self.smallest_side = smallest_side
         self.skipped: dict[Path, str] = {}
         self.paths = [path for path in paths if self._is_usable(path)]
@@ -43,9 +44,7 @@ class Photographs:
             raise ValueError(
                 f"found {found}; photographs need at least {smallest_side} pixels a side{reasons}"
             )
-        self._memory = memory
-        self._kept: dict[Path, np.ndarray] = {}
-        self._lock = threading.Lock()
+        self._cache = cache or Cache()
 
     @classmethod
     def of_folder(cls, folder: str | Path, **options) -> "Photographs":
@@ -65,21 +64,23 @@ class Photographs:
     def __len__(self) -> int:
         return len(self.paths)
 
+    @property
+    def names(self) -> list[str]:
+        """The files' names, for the record of a run."""
+        return [path.name for path in self.paths]
+
     def split(self, held_out: int, seed: int) -> tuple["Photographs", "Photographs | None"]:
         """Returns (photographs to train on, `held_out` others to validate on, or None if that is 0).
 
         Raises:
             ValueError: nothing would be left to train on.
         """
-        if held_out == 0:
-            return self, None
-        if held_out >= len(self):
-            raise ValueError(f"cannot hold {held_out} photographs out of {len(self)} and still train")
-        order = np.random.default_rng(seed).permutation(len(self))
-        parts = (sorted(order[held_out:]), sorted(order[:held_out]))
+        parts = sampling.divide(len(self), held_out, seed)
         train, validation = (
-            Photographs([self.paths[i] for i in part], self.smallest_side, self._memory) for part in parts
+            Photographs([self.paths[i] for i in part], self.smallest_side, self._cache) if part else None
+            for part in parts
         )
+        assert train is not None  # `divide` leaves some
         train.skipped = self.skipped
         return train, validation
 
@@ -89,21 +90,44 @@ class Photographs:
         Positions count crops since the start of training: each run of `len(self)` positions is an epoch that
         meets every photograph once, in an order of its own.
         """
-        epoch, place = divmod(position, len(self))
-        photograph = self._read(self._order(epoch, seed)[place])
+        photograph = self._read(sampling.picture_at(position, len(self), seed))
         rng = np.random.default_rng((seed, position))
         top, left = (rng.integers(0, length - side + 1) for length in photograph.shape[:2])
-        return augment(photograph[top : top + side, left : left + side], int(rng.integers(8)))
+        return sampling.augment(photograph[top : top + side, left : left + side], int(rng.integers(8)))
 
     def middle(self, index: int, side: int) -> np.ndarray:
         """Returns the central crop (side, side, 3) of a photograph, for validation."""
-        photograph = self._read(index % len(self))
-        top, left = ((length - side) // 2 for length in photograph.shape[:2])
-        return photograph[top : top + side, left : left + side]
+        return sampling.middle(self._read(index % len(self)), side)
 
-    @functools.lru_cache(maxsize=4)  # noqa: B019 - a handful of objects live as long as a run
-    def _order(self, epoch: int, seed: int) -> np.ndarray:
-        return np.random.default_rng((seed, epoch)).permutation(len(self))
+    def examples(self, requests, tasks: Sequence[Task], patch_size: int, seed: int):
+        """Turns a tf.data.Dataset of (index of a task, position) into one of (degraded, clean) crops.
+
+        Raises:
+            ValueError: a task has no degradation.
+        """
+        import tensorflow as tf
+
+        from ipt_tf.data.degrading import check_degradable, degrade
+
+        check_degradable(tasks)
+
+        def crop(task, position):
+            side = patch_size * tasks[int(task)].scale
+            return self.crop(int(position), side, seed).astype(np.float32)
+
+        def example(task, position):
+            clean = tf.numpy_function(crop, [task, position], tf.float32)
+            return degrade(clean, task, tasks, patch_size, (seed, position))
+
+        return requests.map(example, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
+
+    def validation_pairs(self, task: Task, patch_size: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
+        """Returns the degraded and the clean central crop of each photograph."""
+        from keras import ops
+
+        side = patch_size * task.scale
+        clean = np.stack([self.middle(i, side) for i in range(len(self))]).astype(np.float32)
+        return ops.convert_to_numpy(task.make_input(clean, np.random.default_rng(seed))), clean
 
     def _is_usable(self, path: Path) -> bool:
         try:
@@ -121,28 +145,10 @@ class Photographs:
 
     def _read(self, index: int) -> np.ndarray:
         for path in (*self.paths[index:], *self.paths[:index]):
-            if path in self._kept:
-                return self._kept[path]
             if path in self.skipped:
                 continue
             try:
-                pixels = _as_8_bits(images.read(path).pixels)
+                return self._cache.read(path)
             except images.ImageError as error:
                 self._skip(path, str(error))
-                continue
-            with self._lock:
-                if path not in self._kept and pixels.nbytes <= self._memory:
-                    self._memory -= pixels.nbytes
-                    self._kept[path] = pixels
-            return pixels
         raise ValueError("every photograph turned out to be damaged")
-
-
-def augment(patch: np.ndarray, way: int) -> np.ndarray:
-    """Returns a patch (..., H, W, 3) in one of its 8 flips and quarter turns; way 0 leaves it as it is."""
-    turned = np.rot90(patch, way % 4, axes=(-3, -2))
-    return np.ascontiguousarray(turned[..., ::-1, :] if way >= 4 else turned)
-
-
-def _as_8_bits(pixels: np.ndarray) -> np.ndarray:
-    return np.rint(pixels / 257).astype(np.uint8) if pixels.dtype == np.uint16 else pixels

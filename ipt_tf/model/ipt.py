@@ -221,6 +221,29 @@ class IPT(keras.Model):
         """Like `for_task`, with several tasks in this order."""
         return self._view(names)
 
+    def adapt(self, task: Task, like: str) -> "IPT":
+        """Returns a model of one new task, with weights of its own: those of this model's body and task `like`.
+
+        Args:
+            task: the new task.
+            like: name of a task of this model, of the same scale, whose head, tail and embedding are copied.
+
+        Raises:
+            ValueError: this model has no task `like`, or one of another scale.
+
+        Example:
+            >>> model.adapt(Task("denoise_10", degrade=gaussian_noise(10)), like="denoise_30")
+        """
+        old = self.for_task(like)
+        if old.task().scale != task.scale:
+            raise ValueError(
+                f"task {task.name} has scale {task.scale}, {like} has {old.task().scale}: a tail enlarges by one scale"
+            )
+        new = IPT(**{**old.get_config(), "tasks": [task], "name": task.name})
+        for weight, value in zip(new.weights, old.weights, strict=True):
+            weight.assign(value)
+        return new
+
     def _view(self, names: Sequence[str], **kwargs) -> "IPT":
         tasks = [self.task(name) for name in names]
         return IPT(**{**self.get_config(), "tasks": tasks, **kwargs}, _shares_with=self)

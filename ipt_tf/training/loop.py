@@ -13,7 +13,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from ipt_tf.data import Photographs, degraded, task_of_step
+from ipt_tf.data import Source, batches, task_of_step
 from ipt_tf.model import checkpoints
 from ipt_tf.model.ipt import IPT
 from ipt_tf.training import run_folder, strategies
@@ -30,7 +30,7 @@ WHITE = 255.0
 
 def train(
     start: IPT,
-    photographs: Photographs,
+    source: Source,
     recipe: Recipe,
     out: str | Path,
     *,
@@ -48,13 +48,13 @@ def train(
 
     Args:
         start: the model with the weights to start from; it is not changed.
-        photographs: clean photographs.
+        source: clean photographs, or pairs.
         recipe: how to train.
         out: folder of the run, which all workers share; a run already there is resumed if its settings are these.
         steps: length of the run. A larger number than last time extends it (and its learning-rate decay moves to
             the new end).
         strategy: where to train, from `ipt_tf.training.strategies.make`; one device by default.
-        held_out: photographs kept for validation only.
+        held_out: pictures kept for validation only.
         origin: where the weights of `start` come from, for the record.
         checkpoint_minutes: at most so much work is lost when the run is killed.
         validate_every: steps between validations, each of which saves the model.
@@ -68,7 +68,7 @@ def train(
             exploded; or a worker was lost.
     """
     strategy = strategy or tf.distribute.get_strategy()
-    run = _Run(start, photographs, recipe, Path(out), strategy, held_out, origin, log)
+    run = _Run(start, source, recipe, Path(out), strategy, held_out, origin, log)
     try:
         run.go(steps, checkpoint_minutes, validate_every)
     except strategies.LOST as error:
@@ -87,7 +87,7 @@ class _Run:
     def __init__(
         self,
         start: IPT,
-        photographs: Photographs,
+        source: Source,
         recipe: Recipe,
         out: Path,
         strategy: tf.distribute.Strategy,
@@ -100,14 +100,14 @@ class _Run:
         self._log = log if self._is_chief else lambda line: None
         # Whatever the seed, the same: a run that goes on from another's weights must not be judged by photographs
         # that those were trained on.
-        self._photographs, self._held_out = photographs.split(held_out, seed=0)
+        self._source, self._held_out = source.split(held_out, seed=0)
         self._tasks = start.tasks
         self._settings = {
             "model": checkpoints.arguments(start),
             "from": origin,
             "recipe": recipe.as_dict(),
             "held_out": held_out,
-            "photographs": [path.name for path in photographs.paths],
+            "pictures": source.names,
         }
         with strategy.scope():
             keras.utils.set_random_seed(recipe.seed)
@@ -154,12 +154,12 @@ class _Run:
         report = (
             Report(self._out, start, steps, self._recipe.batch_size, self._log) if self._is_chief else None
         )
-        batches = iter(self._batches(start))
+        stream = iter(self._batches(start))
         saved_at = time.monotonic()
         for step in range(start, steps):
             task = self._task_of(step)
             learning_rate = self._recipe.learning_rate_at(step, steps)
-            loss, norm = map(float, self._steps[task](batches, learning_rate, self._recipe.ema_at(step)))
+            loss, norm = map(float, self._steps[task](stream, learning_rate, self._recipe.ema_at(step)))
             self._check(step, task, loss, norm)
             self._position.assign(step + 1)
             if report:
@@ -186,15 +186,15 @@ class _Run:
                 f"{self._out} has been trained for {self.step} steps, more than the {steps} asked for"
             )
         same = repr((self._settings, steps, self.step)).encode()
-        strategies.agree(self._strategy, zlib.crc32(same) >> 12, "their settings, photographs or checkpoint")
+        strategies.agree(self._strategy, zlib.crc32(same) >> 12, "their settings, pictures or checkpoint")
         return self.step
 
     def _batches(self, start: int):
         replicas = self._strategy.num_replicas_in_sync
 
         def of_worker(context: tf.distribute.InputContext) -> tf.data.Dataset:
-            return degraded(
-                self._photographs,
+            return batches(
+                self._source,
                 self._tasks,
                 patch_size=self._model.patch_size,
                 batch_size=self._recipe.batch_size,

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from keras import ops
 
-from ipt_tf.data import Photographs
+from ipt_tf.data import Source
 from ipt_tf.model.ipt import IPT
 from ipt_tf.tasks import Task
 
@@ -29,22 +29,17 @@ class Validated:
 
 
 class Validation:
-    """Restores one central patch of each held-out photograph, per task.
+    """Restores one central patch of each held-out picture, per task.
 
     Args:
-        photographs: held-out photographs.
-        tasks: the model's tasks, each with a degradation.
+        held_out: what is not trained on.
+        tasks: the model's tasks.
         patch_size: side of an input patch, pixels.
         seed: of the degradations.
     """
 
-    def __init__(self, photographs: Photographs, tasks: Sequence[Task], patch_size: int, seed: int):
-        self._pairs = {}
-        for task in tasks:
-            side = patch_size * task.scale
-            clean = np.stack([photographs.middle(i, side) for i in range(len(photographs))]).astype("float32")
-            inputs = task.make_input(clean, np.random.default_rng(seed))
-            self._pairs[task.name] = ops.convert_to_numpy(inputs), clean
+    def __init__(self, held_out: Source, tasks: Sequence[Task], patch_size: int, seed: int):
+        self._pairs = {task.name: held_out.validation_pairs(task, patch_size, seed) for task in tasks}
 
     def __call__(self, model: IPT) -> Validated:
         """Returns the PSNR and some pictures of every task."""

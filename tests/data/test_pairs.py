@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from ipt_tf.data import paired
+from ipt_tf.data import Pairs, paired, pipeline
+from ipt_tf.tasks import Task
 
 
 @pytest.fixture
@@ -42,3 +43,26 @@ def test_a_picture_without_partner_is_named(folders):
 def test_sizes_that_do_not_fit_are_said(folders):
     with pytest.raises(ValueError, match="at scale 1 that cannot be"):
         paired(*folders)
+
+
+def test_pairs_train_step_by_step_as_photographs_do(folders):
+    pairs = Pairs.of_folders(*folders, scale=2)
+    tasks = [Task("sr_own", scale=2)]
+    dataset = pipeline.batches(pairs, tasks, patch_size=48, batch_size=3, seed=0, first_step=5)
+    inputs, targets = next(iter(dataset))
+    np.testing.assert_array_equal(np.repeat(np.repeat(inputs, 2, 1), 2, 2) + 10, targets)
+    again = pipeline.batches(pairs, tasks, patch_size=48, batch_size=3, seed=0, first_step=4)
+    np.testing.assert_array_equal(list(again.take(2))[1][0], inputs)
+
+
+def test_held_out_pairs_are_validated_at_their_centres(folders):
+    train, held_out = Pairs.of_folders(*folders, scale=2).split(1, seed=0)
+    assert set(train.paths).isdisjoint(held_out.paths)
+    low, high = held_out.validation_pairs(Task("sr_own", scale=2), 48, seed=0)
+    assert low.shape == (1, 48, 48, 3)
+    np.testing.assert_array_equal(low.repeat(2, 1).repeat(2, 2) + 10, high)
+
+
+def test_pairs_of_another_scale_than_the_task_are_refused(folders):
+    with pytest.raises(ValueError, match=r"one task of scale 2 .* not denoise_own \(scale 1\)"):
+        Pairs.of_folders(*folders, scale=2).validation_pairs(Task("denoise_own"), 48, seed=0)

@@ -5,7 +5,8 @@ import pytest
 from PIL import Image
 
 from ipt_tf.data import Photographs
-from ipt_tf.data.photographs import augment
+from ipt_tf.data.cache import Cache
+from ipt_tf.data.sampling import augment
 
 
 def test_every_epoch_meets_every_photograph_once(photographs):
@@ -25,7 +26,7 @@ def test_a_crop_depends_on_seed_and_position_alone(photographs):
 
 def test_photographs_beyond_the_memory_limit_are_decoded_again_to_the_same_crops(photographs):
     kept = Photographs.of_folder(photographs, smallest_side=96)
-    decoded = Photographs.of_folder(photographs, smallest_side=96, memory=0)
+    decoded = Photographs.of_folder(photographs, smallest_side=96, cache=Cache(memory=0))
     for position in range(12):
         np.testing.assert_array_equal(kept.crop(position, 48, seed=1), decoded.crop(position, 48, seed=1))
 
@@ -63,7 +64,7 @@ def test_held_out_photographs_are_not_trained_on(photographs):
     train, validation = source.split(2, seed=0)
     assert sorted(train.paths + validation.paths) == source.paths
     assert len(validation) == 2
-    with pytest.raises(ValueError, match="hold 6 photographs out of 6"):
+    with pytest.raises(ValueError, match="cannot hold 6 of 6 pictures out"):
         source.split(6, seed=0)
 
 

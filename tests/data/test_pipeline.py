@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from keras import ops
 
-from ipt_tf.data import Photographs, degraded, task_of_step
+from ipt_tf.data import Photographs, pipeline, task_of_step
 from ipt_tf.degradations import bicubic
 from ipt_tf.tasks import OFFICIAL_TASKS, Task
 
@@ -13,7 +13,7 @@ SR = (Task("sr_x2", scale=2, degrade=bicubic(2)),)
 
 def batches(photographs, tasks, steps, batch_size=4, seed=0, **dealing):
     source = Photographs.of_folder(photographs, smallest_side=96)
-    dataset = degraded(
+    dataset = pipeline.batches(
         source, tasks, patch_size=24, batch_size=batch_size, seed=seed, first_step=steps.start, **dealing
     )
     return list(dataset.take(len(steps)).as_numpy_iterator())
@@ -74,7 +74,7 @@ def test_no_photograph_is_seen_twice_in_an_epoch_by_any_worker(photographs, monk
     read = Photographs._read
     monkeypatch.setattr(Photographs, "_read", lambda self, i: seen.append(int(i)) or read(self, i))
     for share in ((0, 3), (1, 3), (2, 3)):
-        dataset = degraded(source, SR, patch_size=24, batch_size=6, seed=0, replicas=3, share=share)
+        dataset = pipeline.batches(source, SR, patch_size=24, batch_size=6, seed=0, replicas=3, share=share)
         list(dataset.take(1))
         del seen[2 * (share[0] + 1) :]  # what was prefetched
     assert sorted(seen) == list(range(6))

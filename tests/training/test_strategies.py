@@ -2,7 +2,6 @@
 
 import json
 import os
-import socket
 import subprocess
 import sys
 import time
@@ -35,19 +34,9 @@ def finish(process):
     return output
 
 
-def free_ports(count):
-    sockets = [socket.socket() for _ in range(count)]
-    for each in sockets:
-        each.bind(("localhost", 0))
-    ports = [each.getsockname()[1] for each in sockets]
-    for each in sockets:
-        each.close()
-    return ports
-
-
-def start_workers(photographs, out, count=2, **options):
-    addresses = [f"localhost:{port}" for port in free_ports(count)]
-    tasks = ({"type": "worker", "index": i} for i in range(count))
+def start_workers(photographs, out, ports, **options):
+    addresses = [f"localhost:{port}" for port in ports]
+    tasks = ({"type": "worker", "index": i} for i in range(len(ports)))
     configs = [json.dumps({"cluster": {"worker": addresses}, "task": task}) for task in tasks]
     return [start(photographs, out, strategy="workers", TF_CONFIG=config, **options) for config in configs]
 
@@ -85,19 +74,19 @@ def test_two_replicas_train_the_weights_of_one_device(source, on_one_device, tmp
     assert_same_weights(weights_in(tmp_path / "run"), on_one_device, atol=1e-6)
 
 
-def test_two_workers_train_the_weights_of_one_device(source, on_one_device, tmp_path):
-    workers = start_workers(source, tmp_path / "run")
+def test_two_workers_train_the_weights_of_one_device(source, on_one_device, tmp_path, free_ports):
+    workers = start_workers(source, tmp_path / "run", free_ports(2))
     outputs = [finish(worker) for worker in workers]
     assert_same_weights(weights_in(tmp_path / "run"), on_one_device, atol=1e-6)
     assert "validation PSNR" in outputs[0]  # the chief's
     assert not [line for line in outputs[1].splitlines() if line.startswith("step")]
 
 
-def test_a_killed_worker_stops_the_others_and_the_same_command_goes_on(source, tmp_path):
-    undisturbed = start_workers(source, tmp_path / "whole", steps=30)
+def test_a_killed_worker_stops_the_others_and_the_same_command_goes_on(source, tmp_path, free_ports):
+    undisturbed = start_workers(source, tmp_path / "whole", free_ports(2), steps=30)
     for worker in undisturbed:
         finish(worker)
-    chief, other = start_workers(source, tmp_path / "run", steps=30, minutes=0)
+    chief, other = start_workers(source, tmp_path / "run", free_ports(2), steps=30, minutes=0)
     checkpoints = tmp_path / "run" / "checkpoints"
     deadline = time.monotonic() + 200
     while not list(checkpoints.glob("ckpt-[3-9].index")):
@@ -109,12 +98,15 @@ def test_a_killed_worker_stops_the_others_and_the_same_command_goes_on(source, t
     assert chief.returncode == 1
     assert "another worker was lost at step" in output
     assert "start the same command on all of them again" in output
-    again = [finish(worker) for worker in start_workers(source, tmp_path / "run", steps=30, minutes=0)]
+    again = [
+        finish(worker)
+        for worker in start_workers(source, tmp_path / "run", free_ports(2), steps=30, minutes=0)
+    ]
     assert "resumed at step" in again[0]
     assert_same_weights(weights_in(tmp_path / "run"), weights_in(tmp_path / "whole"), atol=0)
 
 
-def test_a_worker_that_never_starts_is_named_after_the_timeout(source, tmp_path):
+def test_a_worker_that_never_starts_is_named_after_the_timeout(source, tmp_path, free_ports):
     port, missing = free_ports(2)
     config = {"cluster": {"worker": [f"localhost:{port}", f"localhost:{missing}"]}}
     config["task"] = {"type": "worker", "index": 0}
@@ -126,7 +118,7 @@ def test_a_worker_that_never_starts_is_named_after_the_timeout(source, tmp_path)
     assert f"no answer from localhost:{missing}" in output
 
 
-def test_workers_that_differ_all_stop_with_the_reason(source, tmp_path):
+def test_workers_that_differ_all_stop_with_the_reason(source, tmp_path, free_ports):
     addresses = [f"localhost:{port}" for port in free_ports(2)]
     workers = []
     for index, steps in enumerate((8, 9)):
@@ -136,7 +128,7 @@ def test_workers_that_differ_all_stop_with_the_reason(source, tmp_path):
     for worker in workers:
         output, _ = worker.communicate(timeout=120)
         assert worker.returncode == 1
-        assert "the workers differ in their settings, photographs or checkpoint" in output
+        assert "the workers differ in their settings, pictures or checkpoint" in output
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,111 @@
+"""Fine-tuning: one task of a trained network, or a task that it has never seen."""
+
+import importlib.util
+from collections.abc import Callable
+from pathlib import Path
+
+import keras
+
+from ipt_tf import tasks
+from ipt_tf.data import Pairs, Source
+from ipt_tf.model.ipt import IPT
+from ipt_tf.tasks import Task
+from ipt_tf.training import loop, strategies
+from ipt_tf.training.pretrain import photographs_for
+from ipt_tf.training.recipes import Recipe
+
+
+def finetune(
+    data: str | Path | tuple[str | Path, str | Path],
+    task: str | Task,
+    start: str | Path,
+    recipe: Recipe,
+    out: str | Path,
+    *,
+    steps: int,
+    like: str | None = None,
+    strategy: str = "auto",
+    start_timeout: float = 300.0,
+    log: Callable[[str], None] = print,
+    **options,
+) -> IPT:
+    """Trains one task from weights that know several, or goes on where the run in `out` stopped.
+
+    The other tasks' heads and tails are left behind. A task that `start` does not have gets a head, a tail and an
+    embedding of its own, which begin as those of the task `like`.
+
+    Args:
+        data: folder of clean photographs, which the task's degradation degrades; or two folders of pairs, degraded
+            and clean.
+        task: its name, or a `Task`.
+        start: a preset, folder or checkpoint file whose weights to start from.
+        recipe: how to train.
+        out: folder of the run; see `ipt_tf.training.run_folder`.
+        steps: length of the run.
+        like: for a task that `start` does not have: one that it has, of the same scale.
+        strategy: see `ipt_tf.training.strategies.make`.
+        start_timeout: seconds to wait for other workers.
+        log: called with each line of progress.
+        **options: further options of `ipt_tf.training.loop.train`: held_out, validate_every, checkpoint_minutes.
+
+    Returns:
+        The model of this one task, with the moving average of the weights.
+
+    Raises:
+        ValueError: no such data, weights or task; a task unknown to `start` without `like`; pairs that do not fit.
+
+    Example:
+        >>> jpeg = Task("jpeg_40", degrade=my_jpeg_artefacts)
+        >>> finetune("photos/", jpeg, "ipt_tiny", find("finetune"), "runs/jpeg", steps=2000, like="denoise_30")
+    """
+    chosen = strategies.make(strategy, start_timeout)
+    keras.utils.set_random_seed(recipe.seed)
+    model = one_task(IPT.from_pretrained(start), task, like)
+    source = _source(data, model, log)
+    return loop.train(
+        model, source, recipe, out, steps=steps, strategy=chosen, origin=str(start), log=log, **options
+    )
+
+
+def one_task(model: IPT, task: str | Task, like: str | None) -> IPT:
+    """Returns a model of one task with the weights of another model; see `finetune`."""
+    name = task if isinstance(task, str) else task.name
+    if name in model.task_names and isinstance(task, str):
+        return model.for_task(name)
+    if like is None and name not in model.task_names:
+        raise ValueError(
+            f"these weights have no task {name}: name one to start from (like=..., --like) of"
+            f" {', '.join(model.task_names)}"
+        )
+    return model.adapt(tasks.find(task) if isinstance(task, str) else task, like or name)
+
+
+def _source(
+    data: str | Path | tuple[str | Path, str | Path], model: IPT, log: Callable[[str], None]
+) -> Source:
+    if not isinstance(data, tuple):
+        return photographs_for(model, data, log)
+    pairs = Pairs.of_folders(*data, scale=model.task().scale, patch_size=model.patch_size)
+    log(f"{len(pairs)} pairs")
+    return pairs
+
+
+def task_in_file(reference: str) -> Task:
+    """Returns the task that `FILE.py:NAME` refers to: a `Task` called NAME in a Python file, which is run.
+
+    Raises:
+        ValueError: no such file, or no such task in it.
+    """
+    path, _, name = reference.rpartition(":")
+    if not Path(path).is_file():
+        raise ValueError(f"{reference}: there is no file {path}")
+    spec = importlib.util.spec_from_file_location(Path(path).stem, path)
+    if spec is None or spec.loader is None:
+        raise ValueError(f"{reference}: {path} is no Python file")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    task = getattr(module, name, None)
+    if not isinstance(task, Task):
+        names = ", ".join(key for key, value in vars(module).items() if isinstance(value, Task))
+        raise ValueError(f"{path} defines no Task {name!r}; it defines {names or 'none'}")
+    return task
