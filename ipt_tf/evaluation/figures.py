@@ -49,14 +49,17 @@ def choose(scores: Sequence[PictureScore], network: str, baseline: str) -> list[
     """
     of = {(score.method, score.picture): score.psnr_y for score in scores}
     names = [score.picture for score in scores if score.method == network]
-    # A difference of two infinite values, of pictures that need no restoration, is no gain.
-    gains = {name: float(np.nan_to_num(of[network, name] - of[baseline, name], nan=0.0)) for name in names}
+    gains = {name: _gain(of[network, name], of[baseline, name]) for name in names}
     ranked = sorted(names, key=lambda name: -gains[name])
     places = {"largest gain": 0, "median": (len(ranked) - 1) // 2, "worst": len(ranked) - 1}
     chosen: dict[str, str] = {}
     for reason, place in places.items():
         chosen.setdefault(ranked[place], reason)
     return [(reason, name, gains[name]) for name, reason in chosen.items()]
+
+
+def _gain(psnr: float, baseline: float) -> float:
+    return 0.0 if psnr == baseline else psnr - baseline  # both are infinite where nothing was to be restored
 
 
 def examples(evaluation: Evaluation, job: Job) -> list[Example]:
@@ -101,7 +104,7 @@ def figure(title: str, chosen: Sequence[Example], task: Task, network: str) -> n
         box = np.s_[top : top + side, left : left + side]
         panels = {"input": example.degraded}
         if task.scale > 1:
-            panels["bicubic"] = example.baseline
+            panels = {"input, pixels repeated": example.degraded, "bicubic": example.baseline}
         panels[network] = example.restored
         captions = {name: f"{name}\n{_psnr(image, example.clean, task)}" for name, image in panels.items()}
         captions["clean"] = "clean"

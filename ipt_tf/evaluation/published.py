@@ -1,7 +1,7 @@
 """The paper's tables, and the figures that others published, as data with their protocol and source.
 
-A figure stands here only if where it was printed is known. Denoising figures on Y and on RGB differ by more than
-1.5 dB, so no column holds both: those of IPT are Y, those of nearly everyone else RGB.
+A figure stands here only if it is known where it was printed. Denoising figures on Y and on RGB differ by 1.5 to
+2 dB, so no column holds both: those of IPT are Y, those of nearly everyone else RGB.
 """
 
 from dataclasses import dataclass, field
@@ -61,7 +61,7 @@ _NOISE_SETS = ("CBSD68", "Urban100")
 
 _DENOISING_NOTE = (
     "The paper's figures for IPT are PSNR on Y; those of the CNNs that it prints beside them are PSNR on RGB, which is"
-    " lower by about 1.5 dB for the same picture. RGB figures of IPT are from others."
+    " lower by 1.5 to 2 dB for the same pictures. RGB figures of IPT are from others."
 )
 
 TABLES = (

@@ -19,7 +19,8 @@ from ipt_tf.images import Photograph
 _SECTION = Template("""\
 <h2>$heading</h2>
 <p>$scores</p>
-$sliders
+<div class="sliders">
+$sliders</div>
 <p><a href="$figure"><img class="figure" src="$figure" alt="Crops of the same pictures side by side"></a></p>
 """)
 
@@ -55,7 +56,8 @@ def write_report(evaluation: Evaluation, folder: Path) -> None:
     sections = []
     for job in tqdm(evaluation.jobs, desc="figures", unit="figure", delay=2, leave=False):
         chosen = figures.examples(evaluation, job)
-        title = f"{job.set}, {job.task.name}: {evaluation.conditions.model}, {evaluation.conditions.tiling}"
+        baseline = baselines.of(job.task).name
+        title = f"{job.set}, {job.task.name}, {evaluation.conditions.model}; gain is PSNR-Y above {baseline}"
         name = f"{job.set}_{job.task.name}.png"
         _save(figures.figure(title, chosen, job.task, evaluation.network.name), folder / name)
         sliders = [_slider(job, example, folder) for example in chosen]

@@ -226,23 +226,30 @@ def as_csv(evaluation: Evaluation, *, per_image: bool = False) -> str:
 
     Means have an empty `picture`; published figures have no conditions, and one row per set.
     """
-    rows: list[dict] = []
-    conditions = {key: value for key, value in asdict(evaluation.conditions).items() if key != "baselines"}
-    for score in evaluation.scores():
-        rows.append({"source": "measured", **asdict(score), **conditions})
-    for picture in evaluation.pictures if per_image else ():
-        rows.append({"source": "measured", **asdict(picture), **conditions})
+    rows = [{**asdict(score), **_csv_conditions(score, evaluation)} for score in evaluation.scores()]
+    if per_image:
+        rows += [{**asdict(score), **_csv_conditions(score, evaluation)} for score in evaluation.pictures]
     tables = [table for table in TABLES if _is_asked_for(table, evaluation)]
     for row in PUBLISHED:
         if any(row.task in table.tasks for table in tables):
             rows += _published_csv(row)
     fields = ["source", "protocol", "set", "task", "method", "picture", "psnr_y", "psnr_rgb", "ssim_y", "n"]
-    fields += ["seconds_per_megapixel", "seconds", "megapixels", *conditions]
+    fields += ["seconds_per_megapixel", "seconds", "megapixels"]
+    fields += ["model", "sha256", "network", "tiling", "noise", "ipt_tf"]
     buffer = io.StringIO()
     writer = csv.DictWriter(buffer, fields, lineterminator="\n")
     writer.writeheader()
     writer.writerows(rows)
     return buffer.getvalue()
+
+
+def _csv_conditions(score: Score | PictureScore, evaluation: Evaluation) -> dict[str, str]:
+    conditions = asdict(evaluation.conditions)
+    keys = ["noise", "ipt_tf"]  # weights and tiles are nothing to a baseline
+    if score.method == evaluation.network.name:
+        keys = ["model", "sha256", "network", "tiling", *keys]
+    row = {"source": "measured", "protocol": _own_protocol(score.task, evaluation)}
+    return row | {key: conditions[key] for key in keys}
 
 
 def _published_csv(row: Published) -> list[dict]:
