@@ -179,7 +179,7 @@ def _evaluate(options: argparse.Namespace) -> int:
     if options.figures:
         outputs.check_folder(options.figures)
     model = _load(options)
-    from ipt_tf.evaluation import benchmarks, report, tables
+    from ipt_tf.evaluation import benchmarks, formats, report, tables
 
     evaluation = benchmarks.evaluate(
         model,
@@ -192,13 +192,14 @@ def _evaluate(options: argparse.Namespace) -> int:
         log=lambda line: print(f"ipt: {line}", file=sys.stderr),
         **_tiling(options),
     )
-    print(tables.markdown(evaluation, per_image=options.per_image))
-    if options.json:
-        outputs.write(options.json, tables.as_json(evaluation))
-    if options.csv:
-        outputs.write(options.csv, tables.as_csv(evaluation, per_image=options.per_image))
+    sections = tables.sections(evaluation, per_image=options.per_image)
     if options.expect:
-        print(f"\n{tables.comparison(evaluation)}")
+        sections.append(tables.comparison(evaluation))
+    print(formats.markdown(tables.protocol(evaluation), sections))
+    if options.json:
+        outputs.write(options.json, formats.as_json(evaluation))
+    if options.csv:
+        outputs.write(options.csv, formats.as_csv(evaluation, per_image=options.per_image))
     if options.figures:
         report.write_report(evaluation, options.figures)
         print(f"\n{options.figures / 'report.html'}")

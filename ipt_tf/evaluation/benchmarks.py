@@ -56,7 +56,7 @@ class Conditions:
     """All that scores depend on beside the pictures, in words.
 
     Args:
-        model: name of the preset, folder or file.
+        model: the preset, folder or file, as it was given.
         sha256: of its weights.
         network: its size.
         tiling: how pictures were cut into tiles and put together.
@@ -174,7 +174,7 @@ def evaluate(
         baselines.check_non_local_means()
         others.append(baselines.NON_LOCAL_MEANS)
     conditions = Conditions(
-        model="model in memory" if source is None else Path(source).name,
+        model="model in memory" if source is None else str(source),
         sha256=_sha256(model, source),
         network=_size(model),
         tiling=f"tiles of {model.patch_size} {tiles}{', self-ensemble of 8' if self_ensemble else ''}",
@@ -216,9 +216,7 @@ def _size(model: IPT) -> str:
     """What no checkpoint tells is in it too: the number of heads, and where positions are added."""
     layers = f"{model.num_layers} + {model.num_layers} layers, {model.num_heads} heads"
     positions = ", positions in every layer" if model.pos_every else ""
-    return (
-        f"{model.num_features} features, {layers}{positions}, {model.count_params() / 1e6:.1f} M parameters"
-    )
+    return f"{model.num_features} features, {layers}{positions}, {model.count_params():,} parameters"
 
 
 def _measure_all(

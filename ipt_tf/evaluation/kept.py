@@ -36,7 +36,7 @@ class Kept:
             log(f"{self.path.parent} is read-only: scores are not kept, so a stop would lose them")
         elif self.path.exists():
             self._load()
-            log(f"going on from {self.path}, which has the scores of {len(self.scores)} pictures")
+            log(f"going on from {self.path}; pictures measured already: {len(self.scores)}")
 
     def _load(self) -> None:
         text = self.path.read_text()

@@ -101,7 +101,7 @@ def measure(
     total = sum(len(job.pictures) for job in jobs)
     workers = min(4, os.cpu_count() or 1)
     with (
-        tqdm(total=total, unit="picture", delay=2, leave=False) as bar,
+        tqdm(total=total, unit="picture", leave=False) as bar,
         ThreadPoolExecutor(workers) as pool,
     ):
         for job in jobs:

@@ -1,5 +1,6 @@
 """An evaluation as a folder of figures and one HTML page with before/after sliders, which works offline."""
 
+from collections.abc import Iterable
 from html import escape
 from importlib import resources
 from pathlib import Path
@@ -14,6 +15,7 @@ from ipt_tf.evaluation import baselines, figures, outputs, tables
 from ipt_tf.evaluation.benchmarks import Evaluation
 from ipt_tf.evaluation.figures import Example
 from ipt_tf.evaluation.measure import Job
+from ipt_tf.evaluation.tables import Section
 from ipt_tf.images import Photograph
 
 _SECTION = Template("""\
@@ -71,9 +73,10 @@ def write_report(evaluation: Evaluation, folder: Path) -> None:
         )
     page = Template(resources.files("ipt_tf.evaluation").joinpath("report.html").read_text("utf-8"))
     text = page.substitute(
-        title=escape(f"{evaluation.conditions.model} on {evaluation.data.name}"),
+        title=escape(f"{evaluation.conditions.model} on {evaluation.data}"),
         sections="".join(sections),
-        tables=escape(tables.markdown(evaluation)),
+        protocol=_list(tables.protocol(evaluation)),
+        tables="".join(_table(section) for section in tables.sections(evaluation)),
     )
     outputs.write(folder / "report.html", text)
 
@@ -103,6 +106,24 @@ def _slider(job: Job, example: Example, folder: Path) -> str:
         width=width,
         height=height,
     )
+
+
+def _list(lines: Iterable[str]) -> str:
+    return "<ul>" + "".join(f"<li>{escape(line)}</li>" for line in lines) + "</ul>"
+
+
+def _table(section: Section) -> str:
+    head = "".join(f"<th>{escape(cell)}</th>" for cell in section.head)
+    lines = ["".join(f"<td>{escape(cell)}</td>" for cell in line) for line in section.lines]
+    body = "\n".join(f"<tr>{line}</tr>" for line in lines)
+    return f"""\
+<h3>{escape(section.title)}</h3>
+<p>{escape(section.note)}</p>
+<div class="scroll" tabindex="0"><table><thead><tr>{head}</tr></thead><tbody>
+{body}
+</tbody></table></div>
+{_list(section.remarks)}
+"""
 
 
 def _link(name: str) -> str:

@@ -1,10 +1,7 @@
 """An evaluation as tables: the paper's four with the published figures beside ours, and all that was measured."""
 
-import csv
-import io
-import json
-from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 from ipt_tf.evaluation import published
 from ipt_tf.evaluation.benchmarks import Evaluation, Score
@@ -16,12 +13,30 @@ TOLERANCE = 0.1
 
 _HEADINGS = {"psnr_y": "PSNR-Y", "psnr_rgb": "PSNR-RGB", "ssim_y": "SSIM-Y"}
 _DIGITS = {"psnr_y": 2, "psnr_rgb": 2, "ssim_y": 4}
-_JSON_KEYS = ("set", "task", "psnr_y", "psnr_rgb", "ssim_y", "n")
+
+
+@dataclass(frozen=True)
+class Section:
+    """A table under its title.
+
+    Args:
+        title: of the section.
+        head: names of the columns.
+        lines: the cells of each line.
+        note: what a reader has to know, before the table.
+        remarks: after the table: why cells are empty.
+    """
+
+    title: str
+    head: Sequence[str]
+    lines: Sequence[Sequence[str]]
+    note: str = ""
+    remarks: Sequence[str] = ()
 
 
 @dataclass(frozen=True)
 class _Row:
-    """A line of a table: who, by which protocol, from where, and the figures by (set, measure)."""
+    """A line of one of the paper's tables: who, by which protocol, from where, and the figures by (set, measure)."""
 
     task: str
     method: str
@@ -31,55 +46,55 @@ class _Row:
     is_ours: bool = True
 
 
-def markdown(evaluation: Evaluation, *, per_image: bool = False) -> str:
-    """Returns the protocol, the paper's tables for the tasks at hand and all measured scores, as Markdown.
+def sections(evaluation: Evaluation, *, per_image: bool = False) -> list[Section]:
+    """Returns the paper's tables for the tasks at hand, and one of all that was measured.
+
+    With several tasks at hand all four are of interest, and say what is missing; with one, only its own.
 
     Args:
         evaluation: what was measured.
         per_image: also a table of every picture.
     """
-    parts = [protocol(evaluation)]
-    parts += [_paper_table(table, evaluation) for table in TABLES if _is_asked_for(table, evaluation)]
-    parts.append("### All that was measured\n\n" + _scores_table(evaluation))
+    found = [
+        _of_paper(table, tasks, evaluation) for table in TABLES if (tasks := asked_for(table, evaluation))
+    ]
+    found.append(_of_scores(evaluation))
     if per_image:
-        parts.append("### Picture by picture\n\n" + _pictures_table(evaluation.pictures))
-    return "\n\n".join(parts)
+        found.append(_of_pictures(evaluation))
+    return found
 
 
-def protocol(evaluation: Evaluation) -> str:
+def asked_for(table: Table, evaluation: Evaluation) -> list[str]:
+    """Returns the tasks of a table that are of interest: all, but for a model with a single task."""
+    names = {task.name for task in evaluation.tasks}
+    return [task for task in table.tasks if len(names) > 1 or task in names]
+
+
+def protocol(evaluation: Evaluation) -> list[str]:
     """Returns what one has to know to measure the same figures again."""
     how = evaluation.conditions
-    return f"""\
-- measured: {how.model}, weights' sha256 {how.sha256}, {how.network}, ipt_tf {how.ipt_tf}
-- tiling: {how.tiling}
-- scores: restored pictures are clipped and rounded to 8 bits; a border of `scale` pixels is left out for
-  super-resolution, none else; Y is that of BT.601, 16 to 235; SSIM on Y, Gaussian window of 11 pixels, sigma 1.5;
-  means over pictures
-- inputs: LR pictures of the set, else made as MATLAB does; Gaussian noise, {how.noise}, not rounded, seeded by name
-- published figures stand as they were printed; "-" was not
-- s/MP: seconds of the network per megapixel that it made, the median over pictures, other work beside it included"""
+    return [
+        f"measured: {how.model}, weights' sha256 {how.sha256}, {how.network}, ipt_tf {how.ipt_tf}",
+        f"tiling: {how.tiling}",
+        "scores: means over pictures, clipped and rounded to 8 bits first; a border of `scale` pixels is left out for"
+        " super-resolution, none else; Y is that of BT.601, 16 to 235; SSIM on Y, Gaussian window of 11, sigma 1.5",
+        "inputs: LR pictures of the set, else made as MATLAB does;"
+        f" Gaussian noise, {how.noise}, not rounded, seeded by file name",
+        'published figures stand as they were printed; "-" was not',
+        "s/MP: seconds of the network per megapixel that it made, the median over pictures, with the work beside it",
+    ]
 
 
-def _is_asked_for(table: Table, evaluation: Evaluation) -> bool:
-    """With several tasks at hand all tables are of interest, and say what is missing; with one, only its own."""
-    names = {task.name for task in evaluation.tasks}
-    return len(names) > 1 or bool(names & set(table.tasks))
-
-
-def _paper_table(table: Table, evaluation: Evaluation) -> str:
-    names = [task.name for task in evaluation.tasks]
-    tasks = [task for task in table.tasks if len(names) > 1 or task in names]
-    rows = [row for task in tasks for row in _rows(task, table, evaluation)]
+def _of_paper(table: Table, tasks: Sequence[str], evaluation: Evaluation) -> Section:
     columns = [(name, measure) for name in table.sets for measure in table.measures]
     head = ["task", "method", "protocol", "figures from"]
     head += [f"{name} {_HEADINGS[measure]}" for name, measure in columns]
     lines = [
         [row.task, row.method, row.protocol, row.source, *(_cell(row, column) for column in columns)]
-        for row in rows
+        for task in tasks
+        for row in _rows(task, table, evaluation)
     ]
-    notes = "".join(f"\n- {note}" for note in _not_measured(tasks, table, evaluation))
-    parts = [f"### {table.title}", table.note, _grid(head, lines), notes and f"Not measured:\n{notes}"]
-    return "\n\n".join(part for part in parts if part)
+    return Section(table.title, head, lines, table.note, _not_measured(tasks, table, evaluation))
 
 
 def _rows(task: str, table: Table, evaluation: Evaluation) -> list[_Row]:
@@ -93,11 +108,12 @@ def _rows(task: str, table: Table, evaluation: Evaluation) -> list[_Row]:
                 for score in scores
                 for measure in table.measures
             }
-            rows.append(_Row(task, method.name, _own_protocol(task, evaluation), "measured", figures))
+            rows.append(_Row(task, method.name, own_protocol(task, evaluation), "measured", figures))
     return rows + [_published_row(row) for row in PUBLISHED if row.task == task]
 
 
-def _own_protocol(name: str, evaluation: Evaluation) -> str:
+def own_protocol(name: str, evaluation: Evaluation) -> str:
+    """Returns the protocol of the rows that were measured here, in the words of the published ones."""
     task = next((task for task in evaluation.tasks if task.name == name), None)
     if task is None:
         return ""
@@ -141,10 +157,11 @@ def _not_measured(tasks: Sequence[str], table: Table, evaluation: Evaluation) ->
     ]
 
 
-def _scores_table(evaluation: Evaluation) -> str:
+def _of_scores(evaluation: Evaluation) -> Section:
     head = ["set", "task", "method", "input", *_HEADINGS.values(), "pictures", "s/MP"]
     made = {
-        (job.set, job.task.name): any(p.degraded is None for p in job.pictures) for job in evaluation.jobs
+        (job.set, job.task.name): any(picture.degraded is None for picture in job.pictures)
+        for job in evaluation.jobs
     }
     lines = [
         [
@@ -152,60 +169,44 @@ def _scores_table(evaluation: Evaluation) -> str:
             score.task,
             score.method,
             "made here" if made[score.set, score.task] else "files",
-            *(_number(getattr(score, measure), measure) for measure in _HEADINGS),
+            *_measures(score),
             str(score.n),
             f"{score.seconds_per_megapixel:.2f}" if score.method == evaluation.network.name else "",
         ]
         for score in evaluation.scores()
     ]
-    return _grid(head, lines)
+    return Section("All that was measured", head, lines)
 
 
-def _pictures_table(scores: Iterable[PictureScore]) -> str:
+def _of_pictures(evaluation: Evaluation) -> Section:
     head = ["set", "task", "picture", "method", *_HEADINGS.values()]
     lines = [
-        [
-            score.set,
-            score.task,
-            score.picture,
-            score.method,
-            *(_number(getattr(score, measure), measure) for measure in _HEADINGS),
-        ]
-        for score in scores
+        [score.set, score.task, score.picture, score.method, *_measures(score)]
+        for score in evaluation.pictures
     ]
-    return _grid(head, lines)
+    return Section("Picture by picture", head, lines)
 
 
-def _grid(head: Sequence[str], lines: Iterable[Sequence[str]]) -> str:
-    """Returns a Markdown table; a bar in a name would end its cell."""
-    rule = ["---"] * len(head)
-    rows = (" | ".join(cell.replace("|", "\\|") for cell in line) for line in (head, rule, *lines))
-    return "\n".join(f"| {row} |" for row in rows)
+def _measures(score: Score | PictureScore) -> list[str]:
+    return [_number(getattr(score, measure), measure) for measure in _HEADINGS]
 
 
-def comparison(evaluation: Evaluation) -> str:
-    """Returns how far the network is from the figures that the paper prints for IPT, set by set.
-
-    Raises:
-        ValueError: the paper has none for these sets and tasks.
-    """
-    ours = evaluation.network_scores()
-    pairs = [
-        (score, expected)
-        for score in ours
-        if (expected := published.of_paper(score.set, score.task)) is not None
-    ]
-    if not pairs:
-        measured = ", ".join(f"{score.set} {score.task}" for score in ours)
-        raise ValueError(f"nothing to compare: the paper has no figures for {measured}")
-    head = ["set", "task", "PSNR-Y", "the paper", "difference", f"within {TOLERANCE} dB"]
-    lines = [_difference(score, expected) for score, expected in pairs]
-    return (
-        "### Compared with the paper\n\n"
-        + _grid(head, lines)
-        + f"\n\nThe paper's figures were measured with the tiles of the authors' evaluation; these with"
-        f" {evaluation.conditions.tiling}."
+def comparison(evaluation: Evaluation) -> Section:
+    """Returns how far the network is from the figures that the paper prints for IPT, set by set."""
+    how = evaluation.conditions
+    note = (
+        "The paper: tiles of the authors' evaluation, noise clamped to 0..255."
+        f" Here: {how.tiling}, noise {how.noise}."
     )
+    head = ["set", "task", "PSNR-Y", "the paper", "difference", f"within {TOLERANCE} dB"]
+    lines, remarks = [], []
+    for score in evaluation.network_scores():
+        expected = published.of_paper(score.set, score.task)
+        if expected is None:
+            remarks.append(f"{score.set}, {score.task}: the paper prints no figure")
+        else:
+            lines.append(_difference(score, expected))
+    return Section("Compared with the paper", head, lines, note, remarks)
 
 
 def _difference(score: Score, expected: float) -> list[str]:
@@ -219,58 +220,3 @@ def _difference(score: Score, expected: float) -> list[str]:
         f"{difference:+.2f}",
         verdict,
     ]
-
-
-def as_csv(evaluation: Evaluation, *, per_image: bool = False) -> str:
-    """Returns everything as comma-separated values: measured and published means, and pictures if asked.
-
-    Means have an empty `picture`; published figures have no conditions, and one row per set.
-    """
-    rows = [{**asdict(score), **_csv_conditions(score, evaluation)} for score in evaluation.scores()]
-    if per_image:
-        rows += [{**asdict(score), **_csv_conditions(score, evaluation)} for score in evaluation.pictures]
-    tables = [table for table in TABLES if _is_asked_for(table, evaluation)]
-    for row in PUBLISHED:
-        if any(row.task in table.tasks for table in tables):
-            rows += _published_csv(row)
-    fields = ["source", "protocol", "set", "task", "method", "picture", "psnr_y", "psnr_rgb", "ssim_y", "n"]
-    fields += ["seconds_per_megapixel", "seconds", "megapixels"]
-    fields += ["model", "sha256", "network", "tiling", "noise", "ipt_tf"]
-    buffer = io.StringIO()
-    writer = csv.DictWriter(buffer, fields, lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
-    return buffer.getvalue()
-
-
-def _csv_conditions(score: Score | PictureScore, evaluation: Evaluation) -> dict[str, str]:
-    conditions = asdict(evaluation.conditions)
-    keys = ["noise", "ipt_tf"]  # weights and tiles are nothing to a baseline
-    if score.method == evaluation.network.name:
-        keys = ["model", "sha256", "network", "tiling", *keys]
-    row = {"source": "measured", "protocol": _own_protocol(score.task, evaluation)}
-    return row | {key: conditions[key] for key in keys}
-
-
-def _published_csv(row: Published) -> list[dict]:
-    return [
-        {
-            "source": f"published: {row.source}",
-            "protocol": row.protocol,
-            "set": name,
-            "task": row.task,
-            "method": row.method,
-            "psnr_y": row.y.get(name),
-            "psnr_rgb": row.rgb.get(name),
-        }
-        for name in dict.fromkeys([*row.y, *row.rgb])
-    ]
-
-
-def as_json(evaluation: Evaluation) -> str:
-    """Returns the network's own scores: [{"set", "task", "psnr_y", "psnr_rgb", "ssim_y", "n"}, ...].
-
-    The PSNR of a set with a picture that was restored without any error is Infinity, which Python reads back.
-    """
-    rows = [{key: getattr(score, key) for key in _JSON_KEYS} for score in evaluation.network_scores()]
-    return json.dumps(rows, indent=1) + "\n"

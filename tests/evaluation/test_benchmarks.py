@@ -80,7 +80,7 @@ def test_the_conditions_tell_what_the_scores_depend_on(tmp_path, identity, bench
         identity, bench / "Rain100L", source=tmp_path / "saved", **settings
     ).conditions
     weights = (tmp_path / "saved" / "model.safetensors").read_bytes()
-    assert (found.model, found.sha256) == ("saved", hashlib.sha256(weights).hexdigest())
+    assert (found.model, found.sha256) == (str(tmp_path / "saved"), hashlib.sha256(weights).hexdigest())
     assert found.tiling == "tiles of 24 with an overlap of 4, blended, self-ensemble of 8"
     official = benchmarks.evaluate(identity, bench / "Rain100L", official_tiling=True).conditions
     assert official.tiling == "tiles of 24 of the authors' evaluation"
@@ -139,7 +139,7 @@ def test_an_evaluation_that_was_stopped_goes_on_where_it_was(identity, bench, st
     pictures = sum(len(job.pictures) for job in whole.jobs)
     with allow(identity, pictures - done):
         rest = benchmarks.evaluate(identity, bench, keep=True, log=lines.append)
-    assert lines[1] == f"going on from {kept}, which has the scores of {done} pictures"
+    assert lines[1] == f"going on from {kept}; pictures measured already: {done}"
     assert untimed(rest.pictures) == untimed(whole.pictures)
     rest.forget()
     assert kept_files() == []

@@ -11,7 +11,7 @@ from ipt_tf.evaluation import metrics
 
 @pytest.fixture
 def official():
-    return np.load(Path(__file__).parents[1] / "fixtures" / "psnr.npz")
+    return np.load(Path(__file__).parents[1] / "fixtures" / "aux" / "psnr.npz")
 
 
 def test_quantize_rounds_half_to_even(official):

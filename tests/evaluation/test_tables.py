@@ -6,10 +6,8 @@ import io
 import json
 from pathlib import Path
 
-import pytest
-
 from ipt_tf import tasks
-from ipt_tf.evaluation import baselines, tables
+from ipt_tf.evaluation import baselines, formats, tables
 from ipt_tf.evaluation.benchmarks import Conditions, Evaluation
 from ipt_tf.evaluation.measure import Job, PictureScore
 from ipt_tf.evaluation.sets import Picture
@@ -40,6 +38,10 @@ def evaluation(*measured, model=OFFICIAL_TASKS):
     return Evaluation(CONDITIONS, Path("bench"), tuple(model), methods, tuple(jobs), tuple(scores))
 
 
+def markdown(found, **options):
+    return formats.markdown(tables.protocol(found), tables.sections(found, **options))
+
+
 def rows(text, title):
     """The cells of a table under a heading, its head first."""
     section = next(part for part in text.split("### ") if part.startswith(title))
@@ -48,7 +50,7 @@ def rows(text, title):
 
 
 def test_our_rows_stand_beside_published_ones_which_are_marked():
-    text = tables.markdown(evaluation(("Set5", "sr_x2", 35.5), ("BSD100", "sr_x2", 31.25)))
+    text = markdown(evaluation(("Set5", "sr_x2", 35.5), ("BSD100", "sr_x2", 31.25)))
     head, ours, bicubic, paper, *_ = rows(text, "Table 1")
     assert head[4:] == ["Set5 PSNR-Y", "Set14 PSNR-Y", "B100 PSNR-Y", "Urban100 PSNR-Y"]
     assert ours == [
@@ -75,7 +77,7 @@ def test_our_rows_stand_beside_published_ones_which_are_marked():
 
 
 def test_y_and_rgb_stand_side_by_side_and_never_in_one_column():
-    head, *lines = rows(tables.markdown(evaluation(("CBSD68", "denoise_50", 28))), "Table 2")
+    head, *lines = rows(markdown(evaluation(("CBSD68", "denoise_50", 28))), "Table 2")
     assert head[4:6] == ["CBSD68 PSNR-Y", "CBSD68 PSNR-RGB"]
     cells = {(line[1], line[3]): line for line in lines if line[0] == "denoise_50"}
     assert cells["tiny", "measured"][2] == "Y and RGB, noise clamped to 0..255"
@@ -86,14 +88,14 @@ def test_y_and_rgb_stand_side_by_side_and_never_in_one_column():
 
 
 def test_the_table_says_that_the_paper_mixes_y_and_rgb():
-    text = tables.markdown(evaluation(("CBSD68", "denoise_50", 28)))
+    text = markdown(evaluation(("CBSD68", "denoise_50", 28)))
     assert (
         "figures for IPT are PSNR on Y; those of the CNNs that it prints beside them are PSNR on RGB" in text
     )
 
 
 def test_what_is_not_measured_says_why():
-    text = tables.markdown(evaluation(("Set5", "sr_x2", 35), ("CBSD68", "denoise_30", 30)))
+    text = markdown(evaluation(("Set5", "sr_x2", 35), ("CBSD68", "denoise_30", 30)))
     assert "- Urban100: bench has no such set" in text
     assert "- Set5, sr_x3: the set has no pictures for this task" in text
     assert "- denoise_10: tiny has no such task" in text
@@ -102,14 +104,14 @@ def test_what_is_not_measured_says_why():
 
 
 def test_a_single_task_prints_its_table_alone():
-    text = tables.markdown(evaluation(("Set5", "sr_x2", 35), model=[tasks.find("sr_x2")]))
+    text = markdown(evaluation(("Set5", "sr_x2", 35), model=[tasks.find("sr_x2")]))
     assert "Table 1" in text
     assert "Table 2" not in text
     assert {line[0] for line in rows(text, "Table 1")[1:]} == {"sr_x2"}
 
 
 def test_a_task_that_the_paper_lacks_is_in_the_table_of_all():
-    text = tables.markdown(evaluation(("Mine", "denoise_25", 33), model=[tasks.find("denoise_25")]))
+    text = markdown(evaluation(("Mine", "denoise_25", 33), model=[tasks.find("denoise_25")]))
     assert rows(text, "All")[1] == [
         "Mine",
         "denoise_25",
@@ -125,7 +127,7 @@ def test_a_task_that_the_paper_lacks_is_in_the_table_of_all():
 
 
 def test_the_conditions_stand_above_the_tables():
-    above = tables.markdown(evaluation(("Set5", "sr_x2", 35))).split("###")[0]
+    above = markdown(evaluation(("Set5", "sr_x2", 35))).split("###")[0]
     for fact in (
         "tiny",
         "0123abc",
@@ -139,20 +141,20 @@ def test_the_conditions_stand_above_the_tables():
 
 def test_pictures_are_listed_if_asked():
     found = evaluation(("Set5", "sr_x2", 35))
-    assert "Picture by picture" not in tables.markdown(found)
-    lines = rows(tables.markdown(found, per_image=True), "Picture by picture")
+    assert "Picture by picture" not in markdown(found)
+    lines = rows(markdown(found, per_image=True), "Picture by picture")
     assert lines[1] == ["Set5", "sr_x2", "a.png", "tiny", "34.00", "32.00", "0.9000"]
     assert len(lines) == 5
 
 
 def test_a_name_cannot_break_a_table():
     odd = dataclasses.replace(evaluation(("a|b", "denoise_25", 33)), conditions=CONDITIONS)
-    assert "| a\\|b | denoise_25 |" in tables.markdown(odd)
+    assert "| a\\|b | denoise_25 |" in markdown(odd)
 
 
 def test_csv_has_everything_that_the_tables_have():
     found = evaluation(("CBSD68", "denoise_50", 28))
-    lines = list(csv.DictReader(io.StringIO(tables.as_csv(found, per_image=True))))
+    lines = list(csv.DictReader(io.StringIO(formats.as_csv(found, per_image=True))))
     mean = next(line for line in lines if line["method"] == "tiny" and not line["picture"])
     assert (mean["source"], mean["psnr_y"], mean["n"], mean["sha256"]) == ("measured", "28.0", "2", "0123abc")
     assert len([line for line in lines if line["picture"]]) == 4
@@ -163,11 +165,11 @@ def test_csv_has_everything_that_the_tables_have():
         ("CBSD68", "29.88", ""),
         ("Urban100", "31.12", ""),
     }
-    assert not [line for line in csv.DictReader(io.StringIO(tables.as_csv(found))) if line["picture"]]
+    assert not [line for line in csv.DictReader(io.StringIO(formats.as_csv(found))) if line["picture"]]
 
 
 def test_json_has_our_own_rows_alone():
-    found = json.loads(tables.as_json(evaluation(("Set5", "sr_x2", 35), ("CBSD68", "denoise_50", 28))))
+    found = json.loads(formats.as_json(evaluation(("Set5", "sr_x2", 35), ("CBSD68", "denoise_50", 28))))
     assert found == [
         {"set": "Set5", "task": "sr_x2", "psnr_y": 35.0, "psnr_rgb": 33.0, "ssim_y": 0.9, "n": 2},
         {"set": "CBSD68", "task": "denoise_50", "psnr_y": 28.0, "psnr_rgb": 26.0, "ssim_y": 0.9, "n": 2},
@@ -175,21 +177,17 @@ def test_json_has_our_own_rows_alone():
 
 
 def test_json_reads_back_a_picture_without_any_error():
-    found = json.loads(tables.as_json(evaluation(("Rain100L", "derain", float("inf")))))
+    found = json.loads(formats.as_json(evaluation(("Rain100L", "derain", float("inf")))))
     assert found[0]["psnr_y"] == float("inf")
 
 
 def test_the_comparison_with_the_paper_prints_the_difference_of_each_set():
-    text = tables.comparison(
+    found = tables.comparison(
         evaluation(("Set5", "sr_x2", 38.39), ("Set14", "sr_x2", 33.43), ("Mine", "sr_x2", 30))
     )
-    assert rows(text, "Compared")[1:] == [
+    assert found.lines == [
         ["Set5", "sr_x2", "38.39", "38.37", "+0.02", "yes"],
         ["Set14", "sr_x2", "33.43", "34.43", "-1.00", "no"],
     ]
-    assert "overlap of 10" in text
-
-
-def test_a_comparison_without_anything_to_compare_is_refused():
-    with pytest.raises(ValueError, match="the paper has no figures for Mine sr_x2"):
-        tables.comparison(evaluation(("Mine", "sr_x2", 30)))
+    assert found.remarks == ["Mine, sr_x2: the paper prints no figure"]
+    assert "Here: tiles of 48 with an overlap of 10" in found.note
