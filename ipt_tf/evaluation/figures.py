@@ -92,29 +92,28 @@ def _repeat(image: np.ndarray, times: int) -> np.ndarray:
     return image.repeat(times, axis=0).repeat(times, axis=1)
 
 
-def figure(title: str, chosen: Sequence[Example], task: Task, network: str) -> np.ndarray:
+def figure(title: str, chosen: Sequence[Example], task: Task) -> np.ndarray:
     """Returns one picture (H, W, 3), uint8, with a row per example under a title.
 
     A row has the clean picture with a box, and what is in the box, enlarged: the input, the baseline where that is
     another picture, the restored and the clean one. PSNR is of the whole picture.
     """
-    rows = []
-    for example in chosen:
-        top, left, side = most_detailed(example.clean)
-        box = np.s_[top : top + side, left : left + side]
-        panels = {"input": example.degraded}
-        if task.scale > 1:
-            panels = {"input, pixels repeated": example.degraded, "bicubic": example.baseline}
-        panels[network] = example.restored
-        captions = {name: f"{name}\n{_psnr(image, example.clean, task)}" for name, image in panels.items()}
-        captions["clean"] = "clean"
-        panels["clean"] = example.clean
-        crops = {captions[name]: _repeat(image[box], PANEL // side) for name, image in panels.items()}
-        whole = _fit(_with_box(example.clean, top, left, side), PANEL)
-        rows.append(
-            side_by_side({f"{example.name}\n{example.reason}, {example.gain:+.2f} dB": whole} | crops)
-        )
-    return _stack(title, rows)
+    return _stack(title, [_row(example, task) for example in chosen])
+
+
+def _row(example: Example, task: Task) -> np.ndarray:
+    top, left, side = most_detailed(example.clean)
+    box = np.s_[top : top + side, left : left + side]
+    pictures = {"input": example.degraded}
+    if task.scale > 1:
+        pictures = {"input, pixels repeated": example.degraded, "bicubic": example.baseline}
+    pictures["restored"] = example.restored
+    whole = _fit(_with_box(example.clean, top, left, side), PANEL)
+    panels = {f"{example.name}\n{example.reason}, {example.gain:+.2f} dB": whole}
+    for name, image in pictures.items():
+        panels[f"{name}\n{_psnr(image, example.clean, task)}"] = _repeat(image[box], PANEL // side)
+    panels["clean"] = _repeat(example.clean[box], PANEL // side)
+    return side_by_side(panels)
 
 
 def most_detailed(clean: np.ndarray, side: int = CROP) -> tuple[int, int, int]:

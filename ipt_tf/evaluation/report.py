@@ -61,7 +61,7 @@ def write_report(evaluation: Evaluation, folder: Path) -> None:
         baseline = baselines.of(job.task).name
         title = f"{job.set}, {job.task.name}, {evaluation.conditions.model}; gain is PSNR-Y above {baseline}"
         name = f"{job.set}_{job.task.name}.png"
-        _save(figures.figure(title, chosen, job.task, evaluation.network.name), folder / name)
+        _save(figures.figure(title, chosen, job.task), folder / name)
         sliders = [_slider(job, example, folder) for example in chosen]
         sections.append(
             _SECTION.substitute(
@@ -109,7 +109,8 @@ def _slider(job: Job, example: Example, folder: Path) -> str:
 
 
 def _list(lines: Iterable[str]) -> str:
-    return "<ul>" + "".join(f"<li>{escape(line)}</li>" for line in lines) + "</ul>"
+    items = "".join(f"<li>{escape(line)}</li>" for line in lines)
+    return f"<ul>{items}</ul>" if items else ""
 
 
 def _table(section: Section) -> str:
@@ -118,7 +119,7 @@ def _table(section: Section) -> str:
     body = "\n".join(f"<tr>{line}</tr>" for line in lines)
     return f"""\
 <h3>{escape(section.title)}</h3>
-<p>{escape(section.note)}</p>
+{f"<p>{escape(section.note)}</p>" if section.note else ""}
 <div class="scroll" tabindex="0"><table><thead><tr>{head}</tr></thead><tbody>
 {body}
 </tbody></table></div>

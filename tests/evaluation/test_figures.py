@@ -48,7 +48,7 @@ def test_a_figure_has_a_row_per_picture_with_a_crop_per_method(identity, bench, 
     (job,) = evaluation.jobs
     examples = figures.examples(evaluation, job)
     assert len(examples) == len(job.pictures)
-    picture = figures.figure("title", examples, job.task, "tiny")
+    picture = figures.figure("title", examples, job.task)
     first = examples[0]
     assert first.degraded.shape == first.baseline.shape == first.restored.shape == first.clean.shape
     assert len(picture) > len(examples) * figures.PANEL

@@ -1,6 +1,7 @@
 """The report is one folder that works offline, by mouse and by keyboard."""
 
 import json
+import re
 import shutil
 import subprocess
 import time
@@ -137,8 +138,8 @@ def browser(tmp_path):
 
 def _port(log, patience=60):
     for _ in range(10 * patience):
-        if "on port " in (text := log.read_text()):
-            return text.split("on port ")[-1].split(".")[0].strip()
+        if match := re.search(r"started successfully on port (\d+)", log.read_text()):
+            return match[1]
         time.sleep(0.1)
     raise TimeoutError(f"chromedriver did not start: {log.read_text()}")
 
