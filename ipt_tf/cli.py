@@ -4,9 +4,7 @@ Exit codes: 0 all went well, 1 something failed, 2 the command was not understoo
 """
 
 import argparse
-import dataclasses
 import functools
-import json
 import sys
 from pathlib import Path
 
@@ -130,34 +128,85 @@ def _default_output(source: Path, task: str) -> Path:
 def _add_evaluate(commands) -> None:
     parser = commands.add_parser(
         "evaluate",
-        help="measure PSNR and SSIM on benchmark folders",
-        description="Measure PSNR on Y and on RGB, and SSIM on Y, by the protocol of the paper's code.",
+        help="measure PSNR and SSIM on benchmark folders, beside the published figures",
+        description=(
+            "Measure PSNR on Y and on RGB, and SSIM on Y, by the protocol of the paper's code, and print the paper's"
+            " tables. Scores are kept in ./ipt-evaluate-*.partial.jsonl until all is done, so that the same command"
+            " goes on after a stop."
+        ),
     )
-    parser.add_argument("--data", type=Path, required=True, help="one set, or a folder of sets")
+    parser.add_argument(
+        "--data",
+        type=Path,
+        required=True,
+        help="one set, measured on all it suits; or a folder of sets, measured as in the paper",
+    )
     parser.add_argument("--task", help="only this task (default: all the model has)")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write the scores to a file")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write the model's scores")
+    parser.add_argument("--csv", type=Path, metavar="FILE", help="write everything in the tables")
+    parser.add_argument(
+        "--per-image", action="store_true", help="print (and write) every picture's scores too"
+    )
+    parser.add_argument(
+        "--figures",
+        type=Path,
+        metavar="DIR",
+        help="write pictures side by side, and report.html with sliders",
+    )
+    parser.add_argument(
+        "--expect", choices=["paper"], help="compare with what the paper prints, for the authors' weights"
+    )
+    parser.add_argument(
+        "--non-local-means", action="store_true", help="one more baseline for denoising (needs scikit-image)"
+    )
+    parser.add_argument(
+        "--unclamped-noise",
+        action="store_true",
+        help="do not clip noisy inputs to 0..255, which the paper does",
+    )
+    parser.add_argument(
+        "--official-tiling", action="store_true", help="the tiles of the authors' code: about 8 times slower"
+    )
     _add_model(parser)
     _add_tiling(parser)
     parser.set_defaults(run=_evaluate)
 
 
 def _evaluate(options: argparse.Namespace) -> int:
-    if not options.data.is_dir():
-        raise ValueError(f"{options.data} is not a folder of benchmark pictures")
+    from ipt_tf.evaluation import outputs
+
+    for path in (options.json, options.csv):
+        if path:
+            outputs.check(path)
+    if options.figures:
+        outputs.check_folder(options.figures)
     model = _load(options)
-    from ipt_tf.evaluation import benchmarks
+    from ipt_tf.evaluation import benchmarks, formats, report, tables
 
-    scores = benchmarks.evaluate_all(model, options.data, progress=_progress, **_tiling(options))
-    print(benchmarks.table(scores, overlap=options.tile_overlap))
+    evaluation = benchmarks.evaluate(
+        model,
+        options.data,
+        source=options.model,
+        official_tiling=options.official_tiling,
+        clamp_noise=not options.unclamped_noise,
+        non_local_means=options.non_local_means,
+        keep=True,
+        log=lambda line: print(f"ipt: {line}", file=sys.stderr),
+        **_tiling(options),
+    )
+    sections = tables.sections(evaluation, per_image=options.per_image)
+    if options.expect:
+        sections.append(tables.comparison(evaluation))
+    print(formats.markdown(tables.protocol(evaluation), sections))
     if options.json:
-        options.json.write_text(json.dumps([dataclasses.asdict(score) for score in scores], indent=1) + "\n")
+        outputs.write(options.json, formats.as_json(evaluation))
+    if options.csv:
+        outputs.write(options.csv, formats.as_csv(evaluation, per_image=options.per_image))
+    if options.figures:
+        report.write_report(evaluation, options.figures)
+        print(f"\n{options.figures / 'report.html'}")
+    evaluation.forget()
     return 0
-
-
-def _progress(title: str, total: int):
-    from tqdm import tqdm
-
-    return tqdm(total=total, desc=title, unit="picture", leave=False, delay=2)
 
 
 def _add_train(commands) -> None:

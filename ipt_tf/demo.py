@@ -4,14 +4,13 @@ import argparse
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageDraw
+from PIL import Image
 
 from ipt_tf import images
 from ipt_tf.console import start_keras
 from ipt_tf.evaluation import metrics
 
 SAMPLE = Path(__file__).parent / "samples" / "chelsea.png"
-CAPTION_HEIGHT = 24
 
 
 def main() -> None:
@@ -25,6 +24,7 @@ def main() -> None:
     start_keras()
     from keras import ops
 
+    from ipt_tf.evaluation.figures import side_by_side
     from ipt_tf.model.ipt import IPT
 
     clean = images.read(SAMPLE).pixels
@@ -50,17 +50,6 @@ def main() -> None:
 def _scores(image: np.ndarray, clean: np.ndarray) -> str:
     y, rgb = (metrics.psnr(image, clean, channel=channel) for channel in ("y", "rgb"))
     return f"PSNR-Y {y:.2f} dB, RGB {rgb:.2f} dB"
-
-
-def side_by_side(panels: dict[str, np.ndarray]) -> np.ndarray:
-    """Returns pictures of one size (H, W, 3) in a row, each under its caption."""
-    height, width = next(iter(panels.values())).shape[:2]
-    canvas = Image.new("RGB", (width * len(panels), height + CAPTION_HEIGHT), "white")
-    draw = ImageDraw.Draw(canvas)
-    for i, (caption, pixels) in enumerate(panels.items()):
-        draw.text((i * width + 6, 5), caption, fill="black", font_size=14)
-        canvas.paste(Image.fromarray(pixels), (i * width, CAPTION_HEIGHT))
-    return np.asarray(canvas)
 
 
 if __name__ == "__main__":

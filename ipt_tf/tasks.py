@@ -1,4 +1,4 @@
-"""The table of tasks: a name, a scale and the degradation that makes its training input.
+"""The table of tasks: a name, a scale, the degradation that makes its training input, and how it is scored.
 
 The order of a table is the order of a model's heads, tails and task embeddings.
 """
@@ -26,20 +26,31 @@ class Task:
         scale: output pixels per input pixel and axis (1 for denoising and deraining).
         degrade: function `(clean, rng) -> degraded` that makes an input from a clean batch
             (see `ipt_tf.degradations`), or None where inputs come as pairs.
+        sigma: standard deviation of the Gaussian noise in its inputs, in grey levels; None for other tasks.
+        pairs: where a benchmark set has its real inputs: folders (degraded, clean) inside the set, by any of
+            the names in use. A task with such folders is scored on them alone, not on clean pictures that it
+            degrades itself.
 
     Example:
-        >>> Task("denoise_15", degrade=gaussian_noise(15))
+        >>> Task("denoise_15", degrade=gaussian_noise(15), sigma=15)
     """
 
     name: str
     scale: int = 1
     degrade: Degradation | None = None
+    sigma: float | None = None
+    pairs: tuple[tuple[str, str], ...] = ()
 
     def __post_init__(self) -> None:
         if not re.fullmatch(r"[a-z][a-z0-9_]*", self.name):
             raise ValueError(f"a task's name is lower case letters, digits and _, not {self.name!r}")
         if not isinstance(self.scale, int) or self.scale < 1:
             raise ValueError(f"task {self.name}: the scale is a whole number from 1, not {self.scale!r}")
+
+    @property
+    def border(self) -> int:
+        """Pixels along each edge that scores leave out: the scale for super-resolution, none for other tasks."""
+        return self.scale if self.scale > 1 else 0
 
     def make_input(self, clean: Tensor, rng: RandomNumbers) -> Tensor:
         """Returns the degraded batch (B, H, W, 3) of a clean one (B, scale H, scale W, 3), 0..255.
@@ -52,19 +63,27 @@ class Task:
         return self.degrade(clean, rng)
 
 
+def _denoise(sigma: int) -> Task:
+    return Task(f"denoise_{sigma}", degrade=gaussian_noise(sigma), sigma=sigma)
+
+
 OFFICIAL_TASKS = (
     Task("sr_x2", scale=2, degrade=bicubic(2)),
     Task("sr_x3", scale=3, degrade=bicubic(3)),
     Task("sr_x4", scale=4, degrade=bicubic(4)),
-    Task("derain", degrade=rain_streaks()),
-    Task("denoise_30", degrade=gaussian_noise(30)),
-    Task("denoise_50", degrade=gaussian_noise(50)),
+    Task(
+        "derain",
+        degrade=rain_streaks(),
+        pairs=(("rain", "norain"), ("rainy", "."), ("input", "target")),
+    ),
+    _denoise(30),
+    _denoise(50),
 )
 """The six tasks of the paper, in the head order of the official checkpoint."""
 
 _FAMILIES = {
     r"sr_x(\d+)": lambda number: Task(f"sr_x{number}", scale=number, degrade=bicubic(number)),
-    r"denoise_(\d+)": lambda number: Task(f"denoise_{number}", degrade=gaussian_noise(number)),
+    r"denoise_(\d+)": _denoise,
 }
 
 

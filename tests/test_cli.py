@@ -67,7 +67,7 @@ def test_restore_of_a_folder_counts_and_fails_if_one_picture_fails(capsys, model
         (("restore", "PHOTO", "--task", "dehaze"), "no task 'dehaze'; it has sr_x2, derain, denoise_50"),
         (("restore", "PHOTO", "--task", "derain", "-o", "PHOTO"), "exists already; --overwrite replaces it"),
         (("restore", "PHOTO", "--task", "derain", "--tile-overlap", "24"), "tiles of 24 allow 0 to 23"),
-        (("evaluate", "--data", "nowhere"), "nowhere is not a folder"),
+        (("evaluate", "--data", "nowhere"), "nowhere is not a folder of benchmark sets"),
     ],
 )
 def test_mistakes_get_one_line_and_exit_code_1(capsys, model, photo, arguments, message):
@@ -88,23 +88,62 @@ def test_bad_usage_has_exit_code_2(capsys):
         assert caught.value.code == 2
 
 
-def test_evaluate_prints_and_writes_the_scores(capsys, model, tmp_path):
+@pytest.fixture
+def bench(tmp_path, monkeypatch):
+    """Two small sets, in a current folder that is empty."""
     rng = np.random.default_rng(0)
-    for name in ("Set/HR/a.png", "Set/HR/b.png", "Rain/rain/1.png", "Rain/norain/1.png"):
-        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
-        Image.fromarray(rng.integers(0, 256, (41, 47, 3), np.uint8)).save(tmp_path / name)
-    target = tmp_path / "scores.json"
-    code, out, _ = run(capsys, "evaluate", "--data", tmp_path, "--model", model, "--json", target)
+    for name in ("Set/HR/a.png", "Set/HR/b.png", "Rain100L/rain/1.png", "Rain100L/norain/1.png"):
+        (tmp_path / "bench" / name).parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(rng.integers(0, 256, (41, 47, 3), np.uint8)).save(tmp_path / "bench" / name)
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    return tmp_path / "bench"
+
+
+def test_evaluate_prints_and_writes_the_scores(capsys, model, bench):
+    code, out, _ = run(
+        capsys, "evaluate", "--data", bench, "--model", model, "--json", "a.json", "--csv", "a.csv"
+    )
     assert code == 0
-    scores = json.loads(target.read_text())
+    with open("a.json") as file:
+        scores = json.load(file)
     assert [(s["set"], s["task"], s["n"]) for s in scores] == [
-        ("Rain", "derain", 1),
+        ("Rain100L", "derain", 1),
         ("Set", "sr_x2", 2),
         ("Set", "denoise_50", 2),
     ]
+    assert list(scores[0]) == ["set", "task", "psnr_y", "psnr_rgb", "ssim_y", "n"]
     assert 14 < scores[2]["psnr_rgb"] < 16  # what clamped noise of sigma 50 leaves of uniform noise
     assert "| Set | denoise_50 |" in out
-    assert "border" in out.splitlines()[0]
+    assert "border" in out.split("###")[0]
+    assert sorted(os.listdir()) == ["a.csv", "a.json"]
+
+
+def test_evaluate_writes_figures_and_compares_with_the_paper(capsys, model, bench):
+    options = ("--task", "derain", "--figures", "figures", "--expect", "paper")
+    code, out, _ = run(capsys, "evaluate", "--data", bench, "--model", model, *options)
+    assert code == 0
+    assert "| Rain100L | derain |" in out.split("Compared with the paper")[1]
+    assert sorted(os.listdir("figures")) == ["Rain100L_derain.png", "pictures", "report.html"]
+
+
+def test_evaluate_refuses_outputs_that_cannot_be_written_before_it_measures(capsys, model, bench):
+    for option in ("--json", "--csv"):
+        code, _, err = run(capsys, "evaluate", "--data", bench, "--model", model, option, "missing/a")
+        assert (code, err) == (1, "ipt: missing/a: the folder missing does not exist")
+    code, _, err = run(
+        capsys, "evaluate", "--data", bench, "--model", model, "--figures", bench / "Set/HR/a.png"
+    )
+    assert (code, err) == (1, f"ipt: {bench}/Set/HR/a.png: {bench}/Set/HR/a.png is a file, not a folder")
+
+
+def test_evaluate_shows_the_layouts_where_a_folder_has_none(capsys, model, tmp_path):
+    (tmp_path / "empty").mkdir()
+    code, _, err = run(capsys, "evaluate", "--data", tmp_path / "empty", "--model", model)
+    assert code == 1
+    assert err.startswith(
+        f"ipt: {tmp_path}/empty holds no benchmark set; the layouts are\n  super-resolution   SET/HR"
+    )
 
 
 def test_train_makes_a_model_that_restore_takes_and_the_same_command_goes_on(capsys, photographs, tmp_path):

@@ -1,1 +1,1 @@
-"""Measuring restored photographs as the field does."""
+"""Measuring restored photographs as the field does: metrics, benchmark sets, the paper's tables, pictures."""

@@ -1,189 +1,234 @@
-"""Scores of a model on benchmark folders, by the protocol of the paper's code.
+"""A model and a folder of benchmark sets -> scores, by the protocol of the paper's code.
 
-Rounded to 8 bits; PSNR-Y and PSNR-RGB; a border of `scale` pixels left out for super-resolution, none else; HR
-cropped to a multiple of the scale; noise clamped to 0..255 but not rounded, seeded per picture.
+Restored pictures are clipped and rounded to 8 bits; PSNR on Y and on RGB, SSIM on Y; a border of `scale` pixels is
+left out for super-resolution, none else; HR is cropped to a multiple of the scale; noise is seeded per picture, and
+clamped to 0..255 but not rounded.
 """
 
-import functools
-import zlib
-from collections.abc import Callable, Iterator
+import dataclasses
+import hashlib
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from keras import ops
 
-from ipt_tf import images
-from ipt_tf.evaluation import metrics
+from ipt_tf._version import __version__
+from ipt_tf.degradations import gaussian_noise
+from ipt_tf.evaluation import baselines
+from ipt_tf.evaluation.baselines import Method
+from ipt_tf.evaluation.kept import Kept
+from ipt_tf.evaluation.measure import Job, PictureScore, measure, plan
+from ipt_tf.model import checkpoints
+from ipt_tf.model.ipt import IPT
+from ipt_tf.restoration.official import official_restore
 from ipt_tf.tasks import Task
-
-LAYOUTS = """\
-  super-resolution   SET/HR/NAME.png and SET/LR_bicubic/X2/NAMEx2.png (without LR files, they are made)
-  denoising          SET/HR/NAME.png, or clean pictures right in SET/
-  deraining          SET/rain/NAME and SET/norain/NAME, or SET/rainy/rain-N.png and SET/norain-N.png"""
-
-
-@dataclass(frozen=True)
-class Pair:
-    """One picture of a benchmark set: the input of a task and what it should become, RGB, 0..255."""
-
-    name: str
-    degraded: np.ndarray
-    clean: np.ndarray
 
 
 @dataclass(frozen=True)
 class Score:
-    """Means over the pictures of one set."""
+    """Means over the pictures of one set.
+
+    Args:
+        set: name of the set's folder.
+        task: name of the task.
+        method: name of the method.
+        psnr_y: dB.
+        psnr_rgb: dB.
+        ssim_y: at most 1.
+        n: how many pictures.
+        seconds_per_megapixel: of the restored pictures; the median, so that the start-up in the first one and
+            other work on the machine count little.
+    """
 
     set: str
     task: str
+    method: str
     psnr_y: float
     psnr_rgb: float
     ssim_y: float
     n: int
+    seconds_per_megapixel: float
 
 
-def evaluate_all(model, folder: Path, *, progress: Callable | None = None, **tiling) -> list[Score]:
-    """Scores a model on every set in a folder, with every task that suits the set.
+@dataclass(frozen=True)
+class Conditions:
+    """All that scores depend on beside the pictures, in words.
 
     Args:
-        model: an `IPT`.
-        folder: one set, or a folder of sets.
-        progress: makes a progress bar from (title, total), as tqdm's.
-        tiling: options of `IPT.restore`: overlap, batch_size, self_ensemble.
-
-    Raises:
-        ValueError: no set suits any of the model's tasks.
+        model: the preset, folder or file, as it was given.
+        sha256: of its weights.
+        network: its size.
+        tiling: how pictures were cut into tiles and put together.
+        noise: what became of noisy values outside 0..255.
+        baselines: names of the methods that were measured beside it.
+        ipt_tf: version of this package.
     """
-    sets = [folder, *sorted(path for path in folder.iterdir() if path.is_dir())]
-    scores = []
-    for place in sets:
-        for task in model.tasks:
-            if not (paths := pictures(place, task)):
-                continue
-            bar = progress(f"{place.name} {task.name}", len(paths)) if progress else None
-            restore = functools.partial(model.restore, task=task.name, **tiling)
-            scores.append(evaluate(restore, task, place, bar.update if bar else None))
-            if bar:
-                bar.close()
-    if not scores:
-        raise ValueError(
-            f"{folder} has no pictures for {', '.join(model.task_names)}; the layouts are\n{LAYOUTS}"
-        )
-    return scores
+
+    model: str
+    sha256: str
+    network: str
+    tiling: str
+    noise: str
+    baselines: str
+    ipt_tf: str = __version__
 
 
-def table(scores: list[Score], overlap: int) -> str:
-    """Returns scores as a Markdown table under a line that names the protocol."""
-    lines = [
-        f"Tiles with overlap {overlap}; rounded to 8 bits; border of `scale` pixels left out for super-resolution;"
-        " noise clamped to 0..255, seeded.",
-        "",
-        "| set | task | PSNR-Y | PSNR-RGB | SSIM-Y | pictures |",
-        "|---|---|---|---|---|---|",
-    ]
-    for score in scores:
-        lines.append(
-            f"| {score.set} | {score.task} | {score.psnr_y:.2f} | {score.psnr_rgb:.2f} | {score.ssim_y:.4f} |"
-            f" {score.n} |"
-        )
-    return "\n".join(lines)
+@dataclass(frozen=True)
+class Evaluation:
+    """What was measured, and how.
+
+    Args:
+        conditions: how.
+        data: the folder of sets.
+        tasks: the model's.
+        methods: the network first, then the baselines.
+        jobs: the sets and tasks.
+        pictures: the scores of single pictures, in the order of the jobs.
+        kept: where these are on disk, too.
+    """
+
+    conditions: Conditions
+    data: Path
+    tasks: tuple[Task, ...]
+    methods: tuple[Method, ...]
+    jobs: tuple[Job, ...]
+    pictures: tuple[PictureScore, ...]
+    kept: Kept | None = None
+
+    @property
+    def network(self) -> Method:
+        """The method that was evaluated."""
+        return self.methods[0]
+
+    def scores(self) -> list[Score]:
+        """Returns the means per set, task and method, the baselines' too."""
+        groups: dict[tuple[str, str, str], list[PictureScore]] = {}
+        for score in self.pictures:
+            groups.setdefault((score.set, score.task, score.method), []).append(score)
+        return [_mean(*key, group) for key, group in groups.items()]
+
+    def network_scores(self) -> list[Score]:
+        """Returns those of the network alone."""
+        return [score for score in self.scores() if score.method == self.network.name]
+
+    def forget(self) -> None:
+        """Deletes what is kept on disk for the case of a stop, once everything that was wanted is written."""
+        if self.kept:
+            self.kept.remove()
+
+
+def _mean(set_name: str, task: str, method: str, scores: Sequence[PictureScore]) -> Score:
+    psnr_y, psnr_rgb, ssim_y = np.mean([(s.psnr_y, s.psnr_rgb, s.ssim_y) for s in scores], axis=0).tolist()
+    pace = float(np.median([score.seconds / score.megapixels for score in scores]))
+    return Score(set_name, task, method, psnr_y, psnr_rgb, ssim_y, len(scores), pace)
 
 
 def evaluate(
-    restore: Callable[[np.ndarray], np.ndarray],
-    task: Task,
-    folder: Path,
-    on_picture: Callable[[], object] | None = None,
-) -> Score:
-    """Scores a restorer on the pictures of one set.
+    model: IPT,
+    data: str | Path,
+    *,
+    source: str | Path | None = None,
+    overlap: int = 10,
+    batch_size: int = 16,
+    self_ensemble: bool = False,
+    official_tiling: bool = False,
+    clamp_noise: bool = True,
+    non_local_means: bool = False,
+    keep: bool = False,
+    log: Callable[[str], object] = print,
+) -> Evaluation:
+    """Measures a model, and baselines beside it, on every set in a folder.
 
     Args:
-        restore: function of an input image (H, W, 3), 0..255, to its restoration (scale H, scale W, 3).
-        task: what is restored.
-        folder: a set in one of the `LAYOUTS`.
-        on_picture: called after each picture.
+        model: what to measure, on all its tasks.
+        data: one set, which is measured on every task that it suits; or a folder of sets, where those of the
+            paper are measured as the paper does (Set5, Set14, B100, Urban100: super-resolution; CBSD68, Urban100:
+            denoising; Rain100L: deraining), and others on every task.
+        source: where the weights are from, as `IPT.from_pretrained` takes it; the tables then name it and have
+            its sha256, else that of the weights in memory.
+        overlap: pixels shared by neighbouring tiles.
+        batch_size: most tiles at a time.
+        self_ensemble: average over 8 flips and turns.
+        official_tiling: the tiles of the authors' evaluation in place of blended ones: about 8 times slower.
+        clamp_noise: clip noisy inputs to 0..255, as the paper does.
+        non_local_means: one more baseline, for denoising; needs scikit-image.
+        keep: keep the scores of single pictures in a file in the current folder, so that the same call goes on
+            where it was stopped; `forget()` of the result deletes it.
+        log: called with a line where it goes on or stops, and where nothing can be kept.
 
     Raises:
-        ValueError: the folder has no pictures for this task; the message shows the layouts.
+        ValueError: a folder without sets, or without any for the model's tasks; or a damaged picture.
+
+    Example:
+        >>> evaluation = evaluate(IPT.from_pretrained(), "bench/Set5", source="ipt_tiny")
+        >>> evaluation.network_scores()[0].psnr_y
     """
-    paths = pictures(folder, task)
-    if not paths:
-        raise ValueError(f"{folder} has no pictures for task {task.name}; the layouts are\n{LAYOUTS}")
-    border = task.scale if task.scale > 1 else 0
-    rows = []
-    for pair in pairs(paths, task):
-        restored = restore(pair.degraded)
-        rows.append(
-            (
-                metrics.psnr(restored, pair.clean, channel="y", border=border),
-                metrics.psnr(restored, pair.clean, channel="rgb", border=border),
-                metrics.ssim(restored, pair.clean, border=border),
-            )
-        )
-        if on_picture:
-            on_picture()
-    psnr_y, psnr_rgb, ssim_y = np.mean(rows, axis=0).tolist()
-    return Score(folder.name, task.name, psnr_y, psnr_rgb, ssim_y, len(rows))
+    tasks = tuple(model.tasks if clamp_noise else map(_unclamped, model.tasks))
+    jobs = plan(Path(data), tasks)
+    options = {"batch_size": batch_size, "self_ensemble": self_ensemble}
+    network = _official(model, **options) if official_tiling else _blended(model, overlap=overlap, **options)
+    tiles = "of the authors' evaluation" if official_tiling else f"with an overlap of {overlap}, blended"
+    others = [baselines.BICUBIC, baselines.INPUT]
+    if non_local_means:
+        baselines.check_non_local_means()
+        others.append(baselines.NON_LOCAL_MEANS)
+    conditions = Conditions(
+        model="model in memory" if source is None else str(source),
+        sha256=_sha256(model, source),
+        network=_size(model),
+        tiling=f"tiles of {model.patch_size} {tiles}{', self-ensemble of 8' if self_ensemble else ''}",
+        noise="clamped to 0..255" if clamp_noise else "not clamped",
+        baselines=", ".join(method.name for method in others),
+    )
+    methods = (Method(conditions.model, network), *others)
+    kept = Kept(conditions, log) if keep else None
+    scores = _measure_all(jobs, methods, kept, log)
+    return Evaluation(conditions, Path(data), tasks, methods, tuple(jobs), scores, kept)
 
 
-def pictures(folder: Path, task: Task) -> list[tuple[Path | None, Path]]:
-    """Returns (degraded file or None, clean file) of every picture of a set that suits a task; [] if none."""
-    return list(_derain(folder) if task.name.startswith("derain") else _clean(folder, task))
+def _unclamped(task: Task) -> Task:
+    if task.sigma is None:
+        return task
+    return dataclasses.replace(task, degrade=gaussian_noise(task.sigma, clamp=False))
 
 
-def _derain(folder: Path) -> Iterator[tuple[Path | None, Path]]:
-    if (folder / "rainy").is_dir():  # PReNet's layout
-        for rainy in images.find(folder / "rainy"):
-            yield rainy, _existing(folder / rainy.name.replace("rain-", "norain-", 1), rainy)
-    elif (folder / "rain").is_dir():
-        for rainy in images.find(folder / "rain"):
-            yield rainy, _existing(folder / "norain" / rainy.name.replace("rain-", "norain-", 1), rainy)
+def _blended(model: IPT, **options) -> Callable[[np.ndarray, Task], np.ndarray]:
+    return lambda image, task: model.restore(image, task=task.name, **options)
 
 
-def _existing(clean: Path, rainy: Path) -> Path:
-    for candidate in (clean, clean.with_name(rainy.name)):
-        if candidate.exists():
-            return candidate
-    raise ValueError(
-        f"{rainy} has no clean picture: neither {clean} nor {clean.with_name(rainy.name)} is there"
+def _official(model: IPT, **options) -> Callable[[np.ndarray, Task], np.ndarray]:
+    return lambda image, task: official_restore(
+        image, model.network(task.name), task.scale, tile=model.patch_size, **options
     )
 
 
-def _clean(folder: Path, task: Task) -> Iterator[tuple[Path | None, Path]]:
-    if any((folder / name).is_dir() for name in ("rain", "rainy")):
-        return
-    hr = folder / "HR" if (folder / "HR").is_dir() else folder
-    lr = folder / "LR_bicubic" / f"X{task.scale}"
-    for clean in sorted(path for path in images.find(hr) if path.parent == hr):
-        if task.scale > 1 and lr.is_dir():
-            yield _low(lr, clean, task.scale), clean
-        else:
-            yield None, clean
+def _sha256(model: IPT, source: str | Path | None) -> str:
+    if source is not None:
+        return hashlib.sha256(checkpoints.weights_file(source).read_bytes()).hexdigest()
+    digest = hashlib.sha256()
+    for name, tensor in sorted(checkpoints.tensors_of(model).items()):
+        digest.update(name.encode() + tensor.tobytes())
+    return digest.hexdigest()
 
 
-def _low(lr: Path, clean: Path, scale: int) -> Path:
-    path = lr / f"{clean.stem}x{scale}.png"
-    if not path.exists():
-        raise ValueError(f"{clean} has no low-resolution picture: {path} is missing")
-    return path
+def _size(model: IPT) -> str:
+    """What no checkpoint tells is in it too: the number of heads, and where positions are added."""
+    layers = f"{model.num_layers} + {model.num_layers} layers, {model.num_heads} heads"
+    positions = ", positions in every layer" if model.pos_every else ""
+    return f"{model.num_features} features, {layers}{positions}, {model.count_params():,} parameters"
 
 
-def pairs(paths: list[tuple[Path | None, Path]], task: Task) -> Iterator[Pair]:
-    """Reads the pictures of a set; what has no degraded file is degraded by the task itself."""
-    for degraded, path in paths:
-        clean = _read(path)
-        height, width = (length - length % task.scale for length in clean.shape[:2])
-        clean = clean[:height, :width]
-        if degraded is not None:
-            yield Pair(path.name, _read(degraded), clean)
-            continue
-        rng = np.random.default_rng(zlib.crc32(path.name.encode()))
-        made = ops.convert_to_numpy(task.make_input(clean[None].astype("float32"), rng))[0]
-        yield Pair(path.name, made, clean)
-
-
-def _read(path: Path) -> np.ndarray:
-    pixels = images.read(path).pixels
-    return pixels if pixels.dtype == np.uint8 else (pixels / 257).astype(np.float32)
+def _measure_all(
+    jobs: Sequence[Job], methods: Sequence[Method], kept: Kept | None, log: Callable[[str], object]
+) -> tuple[PictureScore, ...]:
+    """Returns the scores in the order of the jobs and their pictures, however often it was stopped before."""
+    try:
+        scores = list(measure(jobs, methods, kept))
+    except (KeyboardInterrupt, ValueError, OSError):
+        if kept and kept.path.exists():
+            log(f"what was measured is kept in {kept.path}; the same command goes on from there")
+        raise
+    places = [(job.set, job.task.name, picture.name) for job in jobs for picture in job.pictures]
+    order = {place: i for i, place in enumerate(places)}
+    return tuple(sorted(scores, key=lambda score: order[score.set, score.task, score.picture]))

@@ -331,14 +331,7 @@ def load(
         ValueError: an unknown source or task, or options for a source that brings its own configuration.
         CheckpointError: the file is damaged, or its contents do not fit.
     """
-    path = Path(source)
-    if not path.exists():
-        if path.suffix or len(path.parts) > 1:
-            raise ValueError(f"{source} does not exist")
-        try:
-            path = presets.find(str(source)).folder
-        except ValueError as error:
-            raise ValueError(f"{error}; a path to a folder or a checkpoint file would do too") from None
+    path = _located(source)
     if not path.is_dir():
         return _load_official(path, task, tasks, num_heads, pos_every)
     if tasks is not None or num_heads is not None or pos_every:
@@ -347,6 +340,29 @@ def load(
         )
     model = _load_folder(path)
     return model if task is None else model.for_task(task)
+
+
+def weights_file(source: str | Path) -> Path:
+    """Returns the file that holds the weights of a preset, of a saved folder, or that is an official checkpoint.
+
+    Raises:
+        ValueError: an unknown source.
+    """
+    path = _located(source)
+    return path / WEIGHTS if path.is_dir() else path
+
+
+def _located(source: str | Path) -> Path:
+    """Returns the file or folder that a source names, the folder of a preset for its name."""
+    path = Path(source)
+    if path.exists():
+        return path
+    if path.suffix or len(path.parts) > 1:
+        raise ValueError(f"{source} does not exist")
+    try:
+        return presets.find(str(source)).folder
+    except ValueError as error:
+        raise ValueError(f"{error}; a path to a folder or a checkpoint file would do too") from None
 
 
 def _load_folder(folder: Path) -> IPT:

@@ -1,5 +1,7 @@
 """PSNR and SSIM against the official code's numbers and scikit-image."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
@@ -8,8 +10,8 @@ from ipt_tf.evaluation import metrics
 
 
 @pytest.fixture
-def official(shared):
-    return np.load(shared / "fixtures" / "aux" / "psnr.npz")
+def official():
+    return np.load(Path(__file__).parents[1] / "fixtures" / "aux" / "psnr.npz")
 
 
 def test_quantize_rounds_half_to_even(official):
@@ -37,12 +39,25 @@ def test_psnr_on_rgb_is_scikit_images(images):
     )
 
 
-def test_ssim_is_scikit_images_inside_its_border(images):
-    y, y_clean = (metrics.luma(image) for image in images)
-    _, full = structural_similarity(
-        y, y_clean, gaussian_weights=True, sigma=1.5, use_sample_covariance=False, data_range=255, full=True
-    )
-    assert metrics.ssim(*images) == pytest.approx(full[5:-5, 5:-5].mean(), abs=1e-9)
+@pytest.mark.parametrize("channel", ["y", "rgb"])
+def test_ssim_is_scikit_images_inside_its_border(images, channel):
+    axis = None if channel == "y" else -1
+    x, y = (metrics.luma(image) if channel == "y" else image.astype(float) for image in images)
+    settings = {"gaussian_weights": True, "sigma": 1.5, "use_sample_covariance": False, "data_range": 255}
+    _, full = structural_similarity(x, y, full=True, channel_axis=axis, **settings)
+    assert metrics.ssim(*images, channel=channel) == pytest.approx(full[5:-5, 5:-5].mean(), abs=1e-9)
+
+
+def test_a_border_is_as_good_as_a_crop(images):
+    inner = [image[3:-3, 3:-3] for image in images]
+    assert metrics.psnr(*images, border=3) == metrics.psnr(*inner)
+    assert metrics.ssim(*images, border=3) == metrics.ssim(*inner)
+
+
+def test_the_restored_picture_is_clipped_and_rounded_before_it_is_measured(images):
+    off = images[0] + np.where(images[0] == 255, 30, 0.4)
+    assert metrics.psnr(off, images[1]) == metrics.psnr(*images)
+    assert metrics.ssim(off, images[1]) == metrics.ssim(*images)
 
 
 def test_identical_images_are_infinitely_good(images):
@@ -57,3 +72,5 @@ def test_what_cannot_be_compared_is_refused(images):
         metrics.psnr(*images, border=20)
     with pytest.raises(ValueError, match="'y' or 'rgb'"):
         metrics.psnr(*images, channel="r")
+    with pytest.raises(ValueError, match="needs 11 pixels"):
+        metrics.ssim(*images, border=15)
