@@ -23,7 +23,7 @@ def claim(out: Path, settings: dict, steps: int, *, write: bool) -> None:
         out: folder of the run; made if missing.
         settings: JSON-ready values; all must be what they were.
         steps: length of the run; may have grown.
-        write: False on workers that only look.
+        write: False on workers that only look; whether the folder may be taken at all, the chief says.
 
     Raises:
         RunError: the folder holds another run, a longer one, or something else; the message says what differs.
@@ -31,7 +31,7 @@ def claim(out: Path, settings: dict, steps: int, *, write: bool) -> None:
     path = out / SETTINGS
     if path.exists():
         _compare(out, json.loads(path.read_text()), json.loads(json.dumps(settings)), steps)
-    elif out.is_dir() and any(out.iterdir()):
+    elif write and out.is_dir() and any(out.iterdir()):
         raise RunError(f"{out} is not empty and holds no run; choose another --out")
     if write:
         out.mkdir(parents=True, exist_ok=True)
