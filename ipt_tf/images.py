@@ -9,6 +9,7 @@ import secrets
 import struct
 import warnings
 import zlib
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -87,22 +88,36 @@ class Photograph:
     exif: bytes | None = None
 
 
-def find(folder: str | os.PathLike) -> list[Path]:
+def find(
+    folder: str | os.PathLike, *, unreadable: Callable[[ImageError], object] | None = None
+) -> list[Path]:
     """Returns the image files in a folder and the folders inside it, by suffix, sorted; hidden ones left out.
 
+    Links to folders are not followed.
+
+    Args:
+        folder: where to look.
+        unreadable: called with an error for each folder that may not be read; by default that error is raised.
+
     Raises:
-        ImageError: there is no such folder.
+        ImageError: there is no such folder, or one inside it may not be read.
     """
+
+    def report(error: OSError) -> None:
+        problem = ImageError(f"the folder {error.filename} cannot be read: {error.strerror}")
+        if unreadable is None:
+            raise problem
+        unreadable(problem)
+
     folder = Path(folder)
     if not folder.is_dir():
         raise ImageError(f"{folder} {'is a file, not a folder' if folder.exists() else 'does not exist'}")
-    return sorted(
-        path
-        for path in folder.rglob("*")
-        if path.suffix.lower() in SUFFIXES
-        and path.is_file()
-        and not any(part.startswith(".") for part in path.relative_to(folder).parts)
-    )
+    found = []
+    for parent, folders, names in os.walk(folder, onerror=report):
+        folders[:] = [name for name in folders if not name.startswith(".")]
+        paths = (Path(parent, name) for name in names if not name.startswith("."))
+        found += [path for path in paths if path.suffix.lower() in SUFFIXES and path.is_file()]
+    return sorted(found)
 
 
 def read(path: str | os.PathLike) -> Photograph:
@@ -273,8 +288,13 @@ def check_target(path: str | os.PathLike, *, overwrite: bool = False) -> None:
         raise ImageError(f"{path} exists already; --overwrite replaces it (overwrite=True in Python)")
     if not path.parent.is_dir():
         raise ImageError(f"{path}: the folder {path.parent} does not exist")
-    if not os.access(path.parent, os.W_OK):
-        raise ImageError(f"{path}: the folder {path.parent} is read-only")
+    check_folder(path.parent)
+
+
+def check_folder(folder: str | os.PathLike) -> None:
+    """Raises ImageError where no file can be made in a folder."""
+    if not os.access(folder, os.W_OK):
+        raise ImageError(f"the folder {folder} is read-only")
 
 
 def check_holds(path: str | os.PathLike, height: int, width: int, *, alpha: bool) -> None:

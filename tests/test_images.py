@@ -272,6 +272,13 @@ def test_find_says_where_there_is_no_folder(tmp_path):
         images.find(tmp_path / "missing")
 
 
+def test_find_follows_no_links_to_folders_which_may_form_a_circle(tmp_path):
+    (tmp_path / "a").mkdir()
+    (tmp_path / "a" / "b.png").touch()
+    (tmp_path / "a" / "circle").symlink_to(tmp_path)
+    assert images.find(tmp_path) == [tmp_path / "a" / "b.png"]
+
+
 def test_find_lists_pictures_in_nested_folders_but_not_hidden_ones(tmp_path):
     for name in ("b.PNG", "sub/a.jpg", "notes.txt", ".hidden/c.png"):
         (tmp_path / name).parent.mkdir(exist_ok=True)
