@@ -5,9 +5,11 @@ VENV := .venv
 PY := $(VENV)/bin/python
 INSTALLED := $(VENV)/.installed
 BACKENDS := .venv-torch .venv-jax
+OLDEST := .venv-oldest
 export TF_CPP_MIN_LOG_LEVEL ?= 3
+export PIP_DISABLE_PIP_VERSION_CHECK ?= 1
 
-.PHONY: demo test test-all test-backends lint ci clean
+.PHONY: demo test test-all test-backends test-oldest lint ci clean
 
 $(INSTALLED): pyproject.toml setup.cfg
 	$(PYTHON) -m venv $(VENV)
@@ -47,7 +49,16 @@ WITHOUT_TENSORFLOW := keras numpy pillow imagecodecs tifffile safetensors tqdm p
 	.venv-jax/bin/pip install --quiet --no-deps --editable .
 	touch $@
 
+test-oldest: $(OLDEST)/.installed  ## the tests with the lowest versions that setup.cfg allows (Python 3.11 or 3.12)
+	$(OLDEST)/bin/python -m pytest
+
+$(OLDEST)/.installed: pyproject.toml setup.cfg
+	$(PYTHON) -m venv $(OLDEST)
+	sed -n 's/^ *\([a-z-]*\)>=\([0-9.]*\)$$/\1==\2/p' setup.cfg > $(OLDEST)/lowest.txt
+	$(OLDEST)/bin/pip install --quiet --editable '.[dev,train]' --constraint $(OLDEST)/lowest.txt
+	touch $@
+
 ci: lint test test-backends
 
 clean:
-	rm -rf $(VENV) $(BACKENDS) demo
+	rm -rf $(VENV) $(BACKENDS) $(OLDEST) demo

@@ -1,28 +1,58 @@
 """The `ipt` command: argument parsing, and nothing that the library does not do.
 
-Exit codes: 0 all went well, 1 something failed, 2 the command was not understood.
+Exit codes: 0 all went well, 1 something failed, 2 the command was not understood, 130 stopped by Ctrl-C.
 """
 
 import argparse
+import contextlib
 import functools
+import io
 import sys
+import warnings
 from pathlib import Path
 
 from ipt_tf._version import __version__
 from ipt_tf.console import start_keras
 
 
+class UsageError(ValueError):
+    """A command that asks for something that does not exist; exit code 2."""
+
+
 def main(arguments: list[str] | None = None) -> int:
     """Runs one `ipt` command and returns its exit code."""
-    options = _parser().parse_args(arguments)
-    try:
-        return options.run(options)
-    except (ValueError, OSError) as error:
-        print(f"ipt: {error}", file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:
-        print("ipt: stopped", file=sys.stderr)
-        return 1
+    parser = _parser()
+    arguments = sys.argv[1:] if arguments is None else arguments
+    if not arguments:
+        parser.exit(2, parser.format_help())
+    options = parser.parse_args(arguments)
+    if isinstance(sys.stdout, io.TextIOWrapper) and sys.stdout.errors == "strict":
+        sys.stdout.reconfigure(errors="backslashreplace")  # a file's name need not be text of this terminal
+    with warnings.catch_warnings():
+        warnings.showwarning = lambda message, *_: _say(message)
+        try:
+            return options.run(options)
+        except UsageError as error:
+            _say(error)
+            return 2
+        except (ValueError, OSError, MemoryError) as error:
+            _say(_explained(error))
+            return 1
+        except KeyboardInterrupt:
+            _say("stopped")
+            return 130
+
+
+def _say(message: object) -> None:
+    print(f"ipt: {message}", file=sys.stderr)
+
+
+def _explained(error: Exception) -> str:
+    if isinstance(error, MemoryError):
+        return "the memory of this machine does not suffice; a smaller picture or --batch-size may do"
+    if isinstance(error, OSError) and error.filename is not None:
+        return f"{error.filename}: {error.strerror}"
+    return str(error)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -40,13 +70,23 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
+def _count(text: str) -> int:
+    """A number from 1, as argparse converts it."""
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"{number} is not a number from 1")
+    return number
+
+
 def _add_model(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--model",
         default="ipt_tiny",
         help="a preset, a saved folder or a checkpoint file (default: ipt_tiny)",
     )
-    parser.add_argument("--num-heads", type=int, help="attention heads of a checkpoint file (default: 12)")
+    parser.add_argument(
+        "--num-heads", type=_count, metavar="N", help="attention heads of a checkpoint file (default: 12)"
+    )
 
 
 def _add_tiling(parser: argparse.ArgumentParser) -> None:
@@ -54,7 +94,7 @@ def _add_tiling(parser: argparse.ArgumentParser) -> None:
         "--tile-overlap", type=int, default=10, metavar="PIXELS", help="overlap of tiles (default: 10)"
     )
     parser.add_argument(
-        "--batch-size", type=int, default=16, metavar="N", help="tiles at a time (default: 16)"
+        "--batch-size", type=_count, default=16, metavar="N", help="tiles at a time (default: 16)"
     )
     parser.add_argument(
         "--self-ensemble", action="store_true", help="average over 8 flips and turns: 8 times slower"
@@ -74,7 +114,19 @@ def _load(options: argparse.Namespace):
     from ipt_tf.model.ipt import IPT
 
     heads = {} if options.num_heads is None else {"num_heads": options.num_heads}
-    return IPT.from_pretrained(options.model, task=options.task, **heads)
+    with _tasks_by_name():
+        return IPT.from_pretrained(options.model, task=options.task, **heads)
+
+
+@contextlib.contextmanager
+def _tasks_by_name():
+    """Within it, a task that does not exist is bad usage, other than a file that fails."""
+    from ipt_tf.tasks import UnknownTaskError
+
+    try:
+        yield
+    except UnknownTaskError as error:
+        raise UsageError(error) from None
 
 
 def _add_restore(commands) -> None:
@@ -106,23 +158,18 @@ def _restore(options: argparse.Namespace) -> int:
 
     settings = {**_tiling(options), "tile": model.patch_size, "overwrite": options.overwrite}
     network = model.network(task.name)
-    target = options.output or _default_output(source, task.name)
+    target = options.output or files.output_beside(source, task.name)
     if not source.is_dir():
         if options.output and target.is_dir():
-            target = target / source.name
+            target = files.output_of(target / source.name)
         files.restore_file(source, target, network, task.scale, **settings)
         print(target)
         return 0
     summary = files.restore_folder(source, target, network, task.scale, **settings)
     for path, message in summary.failed:
-        print(f"ipt: {message if str(path) in message else f'{path}: {message}'}", file=sys.stderr)
+        _say(message if str(path) in message else f"{path}: {message}")
     print(f"{summary.restored} restored, {summary.skipped} skipped, {len(summary.failed)} failed: {target}")
     return 1 if summary.failed else 0
-
-
-def _default_output(source: Path, task: str) -> Path:
-    suffix = ".png" if source.suffix.lower() == ".gif" else source.suffix
-    return source.with_name(f"{source.stem}_{task}{suffix}")
 
 
 def _add_evaluate(commands) -> None:
@@ -236,7 +283,7 @@ def _add_train(commands) -> None:
 
 def _add_run(parser: argparse.ArgumentParser, recipe: str) -> None:
     """Adds what training and fine-tuning have in common."""
-    parser.add_argument("--steps", type=int, required=True, help="length of the run")
+    parser.add_argument("--steps", type=_count, required=True, help="length of the run")
     parser.add_argument("--out", type=Path, required=True, help="folder of the run")
     parser.add_argument(
         "--recipe", default=recipe, help=f"how to train (default: {recipe}); `ipt recipes` shows all"
@@ -244,7 +291,7 @@ def _add_run(parser: argparse.ArgumentParser, recipe: str) -> None:
     parser.add_argument(
         "--set", nargs="+", default=[], metavar="NAME=VALUE", help="change values of the recipe"
     )
-    parser.add_argument("--batch-size", type=int, metavar="N", help="patches per step, over all devices")
+    parser.add_argument("--batch-size", type=_count, metavar="N", help="patches per step, over all devices")
     parser.add_argument(
         "--hold-out", type=int, default=16, metavar="N", help="photographs for validation only (default: 16)"
     )
@@ -262,10 +309,13 @@ def _add_run(parser: argparse.ArgumentParser, recipe: str) -> None:
 def _recipe(options: argparse.Namespace):
     from ipt_tf.training import recipes
 
-    changes = recipes.parse(options.set)
-    if options.batch_size is not None:
-        changes["batch_size"] = options.batch_size
-    return recipes.find(options.recipe, **changes)
+    try:
+        changes = recipes.parse(options.set)
+        if options.batch_size is not None:
+            changes["batch_size"] = options.batch_size
+        return recipes.find(options.recipe, **changes)
+    except ValueError as error:
+        raise UsageError(error) from None
 
 
 def _train(options: argparse.Namespace) -> int:
@@ -273,15 +323,9 @@ def _train(options: argparse.Namespace) -> int:
     start_keras()
     from ipt_tf.training import pretrain
 
-    pretrain.pretrain(
-        options.data,
-        recipe,
-        options.out,
-        preset=options.preset,
-        start=options.start,
-        tasks=options.tasks,
-        **_run(options),
-    )
+    choices = {"preset": options.preset, "start": options.start, "tasks": options.tasks}
+    with _tasks_by_name():
+        pretrain.pretrain(options.data, recipe, options.out, **choices, **_run(options))
     print(options.out / "model")
     return 0
 
@@ -328,13 +372,14 @@ def _add_finetune(commands) -> None:
 def _finetune(options: argparse.Namespace) -> int:
     recipe = _recipe(options)
     if len(options.data) > 2:
-        raise ValueError("--data takes one folder of photographs, or two of pairs: degraded and clean")
+        raise UsageError("--data takes one folder of photographs, or two of pairs: degraded and clean")
     start_keras()
     from ipt_tf.training import finetune
 
     task = finetune.task_in_file(options.task) if ".py:" in options.task else options.task
     data = tuple(options.data) if len(options.data) == 2 else options.data[0]
-    finetune.finetune(data, task, options.start, recipe, options.out, like=options.like, **_run(options))
+    with _tasks_by_name():
+        finetune.finetune(data, task, options.start, recipe, options.out, like=options.like, **_run(options))
     print(options.out / "model")
     return 0
 
@@ -361,7 +406,7 @@ def _add_convert(commands) -> None:
     parser.add_argument("model", metavar="OFFICIAL", help="IPT_pretrain.pt, IPT_sr2.pt ... or a .safetensors")
     parser.add_argument("output", type=Path, metavar="OUT", help="folder to write")
     parser.add_argument("--task", help="what a scale-1 file restores, where its name does not say")
-    parser.add_argument("--num-heads", type=int, help="attention heads (default: 12)")
+    parser.add_argument("--num-heads", type=_count, metavar="N", help="attention heads (default: 12)")
     parser.set_defaults(run=_convert)
 
 

@@ -9,6 +9,7 @@ import secrets
 import struct
 import warnings
 import zlib
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -62,6 +63,7 @@ _DESCRIPTIVE_TAGS = (
     0x8769,
     0x8825,
 )
+_TIFFFILE_DESCRIPTION = '{"shape"'  # tifffile's own, of the pixels as they were
 
 
 class ImageError(ValueError):
@@ -87,22 +89,36 @@ class Photograph:
     exif: bytes | None = None
 
 
-def find(folder: str | os.PathLike) -> list[Path]:
+def find(
+    folder: str | os.PathLike, *, unreadable: Callable[[ImageError], object] | None = None
+) -> list[Path]:
     """Returns the image files in a folder and the folders inside it, by suffix, sorted; hidden ones left out.
 
+    Links to folders are not followed.
+
+    Args:
+        folder: where to look.
+        unreadable: called with an error for each folder that may not be read; by default that error is raised.
+
     Raises:
-        ImageError: there is no such folder.
+        ImageError: there is no such folder, or one inside it may not be read.
     """
+
+    def report(error: OSError) -> None:
+        problem = ImageError(f"the folder {error.filename} cannot be read: {error.strerror}")
+        if unreadable is None:
+            raise problem
+        unreadable(problem)
+
     folder = Path(folder)
     if not folder.is_dir():
         raise ImageError(f"{folder} {'is a file, not a folder' if folder.exists() else 'does not exist'}")
-    return sorted(
-        path
-        for path in folder.rglob("*")
-        if path.suffix.lower() in SUFFIXES
-        and path.is_file()
-        and not any(part.startswith(".") for part in path.relative_to(folder).parts)
-    )
+    found = []
+    for parent, folders, names in os.walk(folder, onerror=report):
+        folders[:] = [name for name in folders if not name.startswith(".")]
+        paths = (Path(parent, name) for name in names if not name.startswith("."))
+        found += [path for path in paths if path.suffix.lower() in SUFFIXES and path.is_file()]
+    return sorted(found)
 
 
 def read(path: str | os.PathLike) -> Photograph:
@@ -210,12 +226,12 @@ def _decode_png_16(data: bytes) -> np.ndarray:
 
 
 def _decode_tiff_16(data: bytes) -> Photograph | None:
-    """Decodes a 16-bit TIFF, whose colours Pillow cuts to 8 bits; None for other depths."""
+    """Decodes a 16-bit TIFF, whose colours Pillow cuts to 8 bits; None for up to 8 bits."""
     import tifffile
 
     with tifffile.TiffFile(io.BytesIO(data)) as file:
         page = file.pages.first
-        if page.bitspersample != 16:
+        if page.bitspersample not in (16, 32, 64):
             return None
         _check_size(page.imagewidth, page.imagelength)
         name, channels = (
@@ -251,8 +267,9 @@ def _upright(planes: np.ndarray, orientation: int) -> np.ndarray:
 
 def _kept(exif: Image.Exif, is_tiff: bool) -> bytes | None:
     """Returns EXIF without the orientation, nor what a TIFF's own tags say about the layout of its file."""
-    for tag in list(exif):
-        if tag == _ORIENTATION or (is_tiff and tag not in _DESCRIPTIVE_TAGS):
+    for tag, value in list(exif.items()):
+        of_the_layout = tag not in _DESCRIPTIVE_TAGS or str(value).startswith(_TIFFFILE_DESCRIPTION)
+        if tag == _ORIENTATION or (is_tiff and of_the_layout):
             del exif[tag]
     try:
         return exif.tobytes() if len(exif) else None
@@ -273,8 +290,13 @@ def check_target(path: str | os.PathLike, *, overwrite: bool = False) -> None:
         raise ImageError(f"{path} exists already; --overwrite replaces it (overwrite=True in Python)")
     if not path.parent.is_dir():
         raise ImageError(f"{path}: the folder {path.parent} does not exist")
-    if not os.access(path.parent, os.W_OK):
-        raise ImageError(f"{path}: the folder {path.parent} is read-only")
+    check_folder(path.parent)
+
+
+def check_folder(folder: str | os.PathLike) -> None:
+    """Raises ImageError where no file can be made in a folder."""
+    if not os.access(folder, os.W_OK):
+        raise ImageError(f"the folder {folder} is read-only")
 
 
 def check_holds(path: str | os.PathLike, height: int, width: int, *, alpha: bool) -> None:
@@ -314,8 +336,10 @@ def write(photograph: Photograph, path: str | os.PathLike, *, overwrite: bool = 
 def _encode(photograph: Photograph, format_: str) -> bytes:
     colour = photograph.pixels[..., :1] if photograph.grey else photograph.pixels
     planes = colour if photograph.alpha is None else np.dstack([colour, photograph.alpha])
-    if planes.dtype == np.uint16 and format_ in _ENCODERS_16:
-        return _ENCODERS_16[format_](np.ascontiguousarray(planes), photograph)
+    if format_ == "PNG":
+        return _encode_png(np.ascontiguousarray(planes), photograph)
+    if format_ == "TIFF" and planes.dtype == np.uint16:
+        return _encode_tiff_16(planes, photograph)
     if planes.dtype == np.uint16:
         planes = _TO_8_BITS[planes]
     image = Image.fromarray(planes[..., 0] if planes.shape[-1] == 1 else planes)
@@ -333,7 +357,8 @@ _TO_8_BITS = np.rint(np.arange(65536) / 257).astype(np.uint8)
 _LONGEST_JPEG_EXIF = 65_533
 
 
-def _encode_png_16(planes: np.ndarray, photograph: Photograph) -> bytes:
+def _encode_png(planes: np.ndarray, photograph: Photograph) -> bytes:
+    """Encodes 8 or 16 bits. Pillow knows no 16 bits, and with 8 it holds a copy, of 4 bytes per pixel."""
     import imagecodecs
 
     data = bytes(imagecodecs.png_encode(planes[..., 0] if planes.shape[-1] == 1 else planes))
@@ -374,9 +399,6 @@ def _encode_tiff_16(planes: np.ndarray, photograph: Photograph) -> bytes:
         tags[_ICC] = photograph.icc
     # Pillow takes the strip's place from the end of the tags, and writes it from the beginning of the file.
     return tags.tobytes().removeprefix(b"Exif\0\0") + strip
-
-
-_ENCODERS_16 = {"PNG": _encode_png_16, "TIFF": _encode_tiff_16}
 
 
 def _place(path: Path, data: bytes, overwrite: bool) -> None:

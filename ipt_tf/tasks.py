@@ -17,6 +17,10 @@ from ipt_tf.degradations import (
 )
 
 
+class UnknownTaskError(ValueError):
+    """A task's name that the table, or a model, does not have; the message lists those it has."""
+
+
 @dataclass(frozen=True)
 class Task:
     """One restoration task.
@@ -91,7 +95,7 @@ def find(name: str) -> Task:
     """Returns the task of a name: an official one, any `sr_x<scale>` or any `denoise_<sigma>`.
 
     Raises:
-        ValueError: the name is none of these; the message lists what there is.
+        UnknownTaskError: the name is none of these.
     """
     for task in OFFICIAL_TASKS:
         if task.name == name:
@@ -100,12 +104,18 @@ def find(name: str) -> Task:
         if match := re.fullmatch(pattern, name):
             return family(int(match[1]))
     known = ", ".join(task.name for task in OFFICIAL_TASKS)
-    raise ValueError(f"unknown task {name!r}; known are {known}, any sr_x<scale> and any denoise_<sigma>")
+    raise UnknownTaskError(
+        f"unknown task {name!r}; known are {known}, any sr_x<scale> and any denoise_<sigma>"
+    )
 
 
 def pick(name: str, tasks: Iterable[Task]) -> Task:
-    """Returns the task called `name` among a model's `tasks`, or raises ValueError with their names."""
+    """Returns the task called `name` among a model's `tasks`.
+
+    Raises:
+        UnknownTaskError: there is none.
+    """
     table = {task.name: task for task in tasks}
     if name not in table:
-        raise ValueError(f"this model has no task {name!r}; it has {', '.join(table)}")
+        raise UnknownTaskError(f"this model has no task {name!r}; it has {', '.join(table)}")
     return table[name]

@@ -1,9 +1,12 @@
 """The command line: what users type, what they read, what the exit code says."""
 
+import io
 import json
 import os
+import signal
 import subprocess
 import sys
+import time
 
 import numpy as np
 import pytest
@@ -64,8 +67,6 @@ def test_restore_of_a_folder_counts_and_fails_if_one_picture_fails(capsys, model
     ("arguments", "message"),
     [
         (("restore", "nowhere.png", "--task", "derain"), "nowhere.png does not exist"),
-        (("restore", "PHOTO", "--task", "dehaze"), "no task 'dehaze'; it has sr_x2, derain, denoise_50"),
-        (("restore", "PHOTO", "--task", "derain", "-o", "PHOTO"), "exists already; --overwrite replaces it"),
         (("restore", "PHOTO", "--task", "derain", "--tile-overlap", "24"), "tiles of 24 allow 0 to 23"),
         (("evaluate", "--data", "nowhere"), "nowhere is not a folder of benchmark sets"),
     ],
@@ -81,11 +82,150 @@ def test_mistakes_get_one_line_and_exit_code_1(capsys, model, photo, arguments, 
     assert photo.read_bytes() == before
 
 
-def test_bad_usage_has_exit_code_2(capsys):
-    for arguments in ([], ["restore"], ["sharpen"], ["restore", "a.png"]):
-        with pytest.raises(SystemExit) as caught:
-            main(arguments)
-        assert caught.value.code == 2
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        (),
+        ("restore",),
+        ("sharpen",),
+        ("restore", "a.png"),
+        ("restore", "a.png", "--task", "derain", "--batch-size", "0"),
+        ("convert", "a.pt", "out", "--num-heads", "-2"),
+    ],
+)
+def test_bad_usage_has_exit_code_2(capsys, arguments):
+    with pytest.raises(SystemExit) as caught:
+        main(list(arguments))
+    assert caught.value.code == 2
+    assert "usage: ipt" in capsys.readouterr().err
+
+
+def test_a_task_that_does_not_exist_is_bad_usage(capsys, model, photo, photographs, tmp_path):
+    for arguments, message in (
+        (("restore", photo, "--model", model, "--task", "dehaze"), "it has sr_x2, derain, denoise_50"),
+        (("evaluate", "--data", tmp_path, "--model", model, "--task", "dehaze"), "it has sr_x2, derain"),
+        (
+            ("train", "--data", photographs, "--steps", 1, "--out", tmp_path / "run", "--tasks", "x"),
+            "known are",
+        ),
+    ):
+        code, out, err = run(capsys, *arguments)
+        assert (code, out) == (2, "")
+        assert message in err
+        assert "\n" not in err
+
+
+def test_without_a_command_the_commands_are_listed(capsys):
+    with pytest.raises(SystemExit):
+        main([])
+    assert "restore a photograph" in capsys.readouterr().err
+
+
+def test_an_output_that_exists_is_kept_unless_it_is_to_be_overwritten(capsys, model, photo):
+    target = photo.with_name("photo_derain.png")
+    target.write_bytes(b"precious")
+    command = ("restore", photo, "--task", "derain", "--model", model)
+    code, _, err = run(capsys, *command)
+    assert (code, target.read_bytes()) == (1, b"precious")
+    assert f"{target} exists already; --overwrite replaces it" in err
+    assert run(capsys, *command, "--overwrite")[0] == 0
+    np.testing.assert_array_equal(images.read(target).pixels, images.read(photo).pixels)
+
+
+def test_a_photograph_is_never_replaced_by_its_own_restoration(capsys, model, photo, tmp_path):
+    before = photo.read_bytes()
+    link = tmp_path / "link.png"
+    link.symlink_to(photo)
+    for target in (photo, photo.parent, link):
+        code, _, err = run(
+            capsys, "restore", photo, "-o", target, "--overwrite", "--task", "derain", "--model", model
+        )
+        assert code == 1
+        assert "cannot be both input and output" in err
+    assert photo.read_bytes() == before
+
+
+def test_names_that_the_terminal_cannot_show_are_no_failure(monkeypatch, model, photo):
+    odd = photo.with_name(os.fsdecode(b"caf\xe9.png"))
+    try:
+        photo.rename(odd)
+    except OSError:
+        pytest.skip("this file system has no such names")
+    terminal = io.TextIOWrapper(io.BytesIO(), encoding="utf-8", errors="strict")
+    monkeypatch.setattr(sys, "stdout", terminal)
+    assert main(["restore", str(odd), "--task", "derain", "--model", model]) == 0
+    terminal.flush()
+    assert b"_derain.png" in terminal.buffer.getvalue()
+    assert odd.with_name(os.fsdecode(b"caf\xe9_derain.png")).is_file()
+
+
+def test_the_folder_at_hand_and_folders_with_a_dot_are_restored_beside_themselves(
+    capsys, monkeypatch, model, photo, tmp_path
+):
+    (tmp_path / "2024.05").mkdir()
+    photo.rename(tmp_path / "2024.05" / photo.name)
+    assert run(capsys, "restore", tmp_path / "2024.05", "--task", "derain", "--model", model)[0] == 0
+    assert (tmp_path / "2024.05_derain" / photo.name).is_file()
+    (tmp_path / "2024.05").rename(tmp_path / "here")
+    monkeypatch.chdir(tmp_path / "here")
+    assert run(capsys, "restore", ".", "--task", "derain", "--model", model)[0] == 0
+    assert (tmp_path / "here_derain" / photo.name).is_file()
+
+
+def test_a_gif_becomes_a_png_in_the_folder_it_is_restored_to(capsys, model, photo, tmp_path):
+    gif, folder = photo.with_suffix(".gif"), tmp_path / "out"
+    Image.open(photo).save(gif)
+    folder.mkdir()
+    assert run(capsys, "restore", gif, "-o", folder, "--task", "derain", "--model", model)[0] == 0
+    assert os.listdir(folder) == ["photo.png"]
+
+
+def test_operating_system_errors_name_the_file(capsys, tmp_path):
+    name = "x" * 300 + ".png"
+    code, _, err = run(capsys, "restore", name, "--task", "derain")
+    assert (code, err) == (1, f"ipt: {name}: File name too long")
+
+
+def test_photographs_that_training_leaves_out_are_named_without_the_source_code(
+    capsys, photographs, tmp_path
+):
+    (photographs / "text.png").write_text("not a picture")
+    command = ("train", "--data", photographs, "--tasks", "derain", "--steps", 1, "--hold-out", 99)
+    code, _, err = run(capsys, *command, "--out", tmp_path / "run")
+    assert code == 1
+    assert err.splitlines()[0].startswith(f"ipt: left out {photographs / 'text.png'}: ")
+    assert ".py" not in err
+
+
+@pytest.mark.slow
+def test_ctrl_c_stops_a_folder_between_whole_pictures(tmp_path):
+    """What was restored is there, and nothing else."""
+    source, target = tmp_path / "in", tmp_path / "out"
+    source.mkdir()
+    for i in range(20):
+        Image.fromarray(np.full((300, 300, 3), i, np.uint8)).save(source / f"{i:02}.png")
+    command = [
+        sys.executable,
+        "-m",
+        "ipt_tf.cli",
+        "restore",
+        str(source),
+        "-o",
+        str(target),
+        "--task",
+        "derain",
+    ]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        while not (target / "00.png").exists() and process.poll() is None:
+            time.sleep(0.05)
+        process.send_signal(signal.SIGINT)
+        out, err = process.communicate()
+    assert (process.returncode, out) == (130, "")
+    assert err.splitlines()[-1].endswith("ipt: stopped")
+    written = sorted(os.listdir(target))
+    assert 1 <= len(written) < 20
+    for name in written:
+        assert images.read(target / name).pixels.shape == (300, 300, 3)
 
 
 @pytest.fixture

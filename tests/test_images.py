@@ -3,7 +3,10 @@
 import io
 import os
 import struct
+import subprocess
+import sys
 import zlib
+from dataclasses import replace
 
 import imagecodecs
 import numpy as np
@@ -69,6 +72,26 @@ def test_a_16_bit_png_carries_its_exif_and_other_programs_read_it(tmp_path):
         image.load()
         assert image.getexif()[0x0110] == "Camera"
         assert image.info["icc_profile"] == ICC
+
+
+def test_the_shape_that_tifffile_notes_is_not_carried_to_a_picture_of_another(tmp_path):
+    tifffile.imwrite(tmp_path / "a.tif", RGB16, photometric="rgb")
+    images.write(replace(images.read(tmp_path / "a.tif"), pixels=RGB16[:10]), tmp_path / "b.tif")
+    with tifffile.TiffFile(tmp_path / "b.tif") as file:
+        assert "shape" not in file.pages.first.description
+
+
+def test_a_large_png_is_written_without_a_copy_of_its_pixels(tmp_path):
+    """16000 x 12000, which 4000 x 3000 becomes at x4, has 576 MB, and in Pillow 768 MB more."""
+    script = (
+        "import resource, sys, numpy as np; from ipt_tf import images\n"
+        "pixels = np.zeros((6000, 8000, 3), np.uint8) + np.uint8(7)\n"
+        "peak = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss\n"
+        "images.write(images.Photograph(pixels[:9, :9]), sys.argv[1] + '/small.png')\n"
+        "before = peak(); images.write(images.Photograph(pixels), sys.argv[1] + '/large.png')\n"
+        "assert peak() < 1.3 * before, (before, peak())"
+    )
+    subprocess.run([sys.executable, "-c", script, str(tmp_path)], check=True)
 
 
 def test_other_programs_read_our_16_bit_tiff(tmp_path):
@@ -263,13 +286,20 @@ def test_missing_files_and_folders_are_named(tmp_path):
 
 def test_float_pictures_are_refused_with_what_would_do(tmp_path):
     tifffile.imwrite(tmp_path / "a.tif", RGB.astype(np.float32), photometric="rgb")
-    with pytest.raises(ImageError, match=r"a\.tif"):
+    with pytest.raises(ImageError, match=r"a\.tif is a TIFF of 3 x float32 RGB; .* 8 or 16 bits is needed"):
         images.read(tmp_path / "a.tif")
 
 
 def test_find_says_where_there_is_no_folder(tmp_path):
     with pytest.raises(ImageError, match="missing does not exist"):
         images.find(tmp_path / "missing")
+
+
+def test_find_follows_no_links_to_folders_which_may_form_a_circle(tmp_path):
+    (tmp_path / "a").mkdir()
+    (tmp_path / "a" / "b.png").touch()
+    (tmp_path / "a" / "circle").symlink_to(tmp_path)
+    assert images.find(tmp_path) == [tmp_path / "a" / "b.png"]
 
 
 def test_find_lists_pictures_in_nested_folders_but_not_hidden_ones(tmp_path):

@@ -280,7 +280,8 @@ def name_tasks(scales: Sequence[int], names: Sequence[str] | None, path: Path) -
         if "" in names:
             raise ValueError(
                 f"{path} restores {len(scales)} task(s) of scales {', '.join(map(str, scales))}, and scale 1 may be"
-                " derain, denoise_30, denoise_50 or another: say which, with task= for one or tasks=[...] for several"
+                " derain, denoise_30, denoise_50 or another: say which, with task= or --task for one,"
+                " or tasks=[...] for several"
             )
     tasks = [
         find(name) if _is_known(name) else Task(name, scale)
@@ -401,7 +402,8 @@ def _load_official(
     dim = config["num_features"] * config["patch_dim"] ** 2
     if dim % heads:
         raise ValueError(
-            f"{path} has tokens of {dim} values, which {heads} attention heads do not divide: pass num_heads"
+            f"{path} has tokens of {dim} values, which {heads} attention heads do not divide: say how many it has,"
+            " with num_heads= or --num-heads"
         )
     model = IPT(tasks, num_heads=heads, pos_every=pos_every, **config)
     try:
@@ -430,6 +432,7 @@ def save(model: IPT, folder: str | Path, dtype: str = "float32") -> None:
 
     Raises:
         ValueError: the folder holds something else, or a weight is not finite or too large for float16.
+        CheckpointError: the folder cannot be written; what was there before is there still.
     """
     folder = Path(folder).resolve()
     if folder.exists() and not _may_be_replaced(folder):
@@ -439,10 +442,9 @@ def save(model: IPT, folder: str | Path, dtype: str = "float32") -> None:
     data = safetensors.numpy.save(tensors, metadata)
     digest = hashlib.sha256(data).hexdigest()
     description = {"ipt_tf": __version__, "sha256": digest, "config": arguments(model)}
-    folder.parent.mkdir(parents=True, exist_ok=True)
     beside, old = (folder.with_name(f".{folder.name}.{os.getpid()}.{end}") for end in ("part", "old"))
     try:
-        beside.mkdir()
+        beside.mkdir(parents=True)
         if folder.exists():
             shutil.copytree(folder, beside, ignore=_saved_files_of(folder), dirs_exist_ok=True)
         (beside / WEIGHTS).write_bytes(data)
@@ -450,6 +452,9 @@ def save(model: IPT, folder: str | Path, dtype: str = "float32") -> None:
         if folder.exists():
             folder.rename(old)
         beside.rename(folder)
+    except OSError as error:
+        reason = error.strerror or "not everything in it can be copied"
+        raise CheckpointError(f"{folder} cannot be written: {reason}") from None
     finally:
         if old.exists() and not folder.exists():  # the second rename failed
             old.rename(folder)

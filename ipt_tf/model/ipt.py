@@ -252,7 +252,7 @@ class IPT(keras.Model):
         """Returns one task as a compiled function of tiles, for `ipt_tf.restoration`.
 
         It maps float32 tiles (n, P, P, 3) in 0..255 to (n, scale P, scale P, 3), not clipped, whatever the
-        model's `rgb_range`. It is traced once per task and number of tiles.
+        model's `rgb_range`. On TensorFlow it is traced once per task, on JAX once per task and number of tiles.
         """
         name = self.task(task).name
         if name not in self._networks:
@@ -261,15 +261,15 @@ class IPT(keras.Model):
 
     def _compile(self, task: str) -> Callable[[np.ndarray], np.ndarray]:
         view = self.for_task(task)
-        view.jit_compile = (
-            keras.backend.backend() == "jax"
-        )  # XLA is slower than TensorFlow's own kernels here
-        unit = self.rgb_range / 255
+        if keras.backend.backend() == "tensorflow":
+            from ipt_tf.model import graph
 
-        def restore_tiles(tiles: np.ndarray) -> np.ndarray:
-            return view.predict_on_batch(tiles * np.float32(unit)) / np.float32(unit)
-
-        return restore_tiles
+            run = graph.compiled(view, self.patch_size)
+        else:
+            view.jit_compile = keras.backend.backend() == "jax"
+            run = view.predict_on_batch
+        unit = np.float32(self.rgb_range / 255)
+        return lambda tiles: run(tiles * unit) / unit
 
     def restore(
         self,

@@ -139,8 +139,11 @@ def read(path: str | Path) -> dict[str, np.ndarray]:
         data = path.read_bytes()
     except OSError as error:
         raise CheckpointError(f"{path} cannot be read: {error.strerror}") from None
+    is_zip = zipfile.is_zipfile(io.BytesIO(data))  # by the table of contents, which comes last
     try:
-        content = _read_zip(data) if zipfile.is_zipfile(io.BytesIO(data)) else _read_stream(data)
+        if not is_zip and data.startswith(b"PK"):
+            raise CheckpointError("its end is missing: the file is truncated")
+        content = _read_zip(data) if is_zip else _read_stream(data)
         return _tensors(content)
     except CheckpointError as error:
         raise CheckpointError(f"{path} is not a usable checkpoint: {error}") from None

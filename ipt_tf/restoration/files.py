@@ -20,7 +20,7 @@ class Summary:
     Args:
         restored: how many were restored and written.
         skipped: how many had an output already.
-        failed: the path of each that failed, and why.
+        failed: the path of each that failed, and why; and of each folder that may not be read.
     """
 
     restored: int = 0
@@ -46,19 +46,24 @@ def restore_file(
         network: see `ipt_tf.restoration.restore.restore`.
         scale: output pixels per input pixel and axis.
         overwrite: replace a target that is there already.
-        progress: called as `progress(done, total)` with tiles; by default a bar shows them after two seconds.
+        progress: called as `progress(done, total)` with tiles; by default a bar on the terminal shows them after
+            two seconds.
         **options: further options of `restore`: tile, overlap, batch_size, self_ensemble.
 
     Raises:
-        ImageError: the source cannot be read, or the target not written, which is asked before the network runs.
+        ImageError: the source cannot be read, the target not written, or both are one file; all is asked before
+            the network runs.
 
     Example:
         >>> restore_file("in.jpg", "out.png", model.network("denoise_50"), scale=1, overlap=10)
     """
+    if Path(source).resolve() == Path(target).resolve():
+        raise ImageError(f"{source} cannot be both input and output")
     images.check_target(target, overwrite=overwrite)
     photograph = images.read(source)
     _check_result(photograph, target, scale)
-    with tqdm(desc=Path(source).name, unit="tile", delay=2, leave=False, disable=progress is not None) as bar:
+    hidden = True if progress else None  # None: where stderr is no terminal
+    with tqdm(desc=Path(source).name, unit="tile", delay=2, leave=False, disable=hidden) as bar:
         restored = restore_photograph(
             photograph, network, scale, progress=progress or _show_in(bar), **options
         )
@@ -127,22 +132,23 @@ def restore_folder(
 
     Raises:
         ImageError: the source is no folder, holds no photographs or is the target itself, or the target cannot
-            be made.
+            be made or is read-only.
 
     Example:
         >>> restore_folder("holiday", "restored", model.network("derain"), scale=1)
         Summary(restored=41, skipped=0, failed=[])
     """
     source, target = Path(source), Path(target)
-    paths = _inputs(source, target)
+    summary = Summary()
+    paths = _inputs(source, target, summary)
     try:
         target.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise ImageError(f"{target}: the folder cannot be made ({error.strerror})") from None
+    images.check_folder(target)
 
-    summary = Summary()
     claimed = {path.resolve(): path for path in paths}  # no output replaces an input, nor another output
-    for path in tqdm(paths, unit="photograph", desc=source.name, delay=2):
+    for path in tqdm(paths, unit="photograph", desc=source.name, delay=2, disable=None):
         output = output_of(target / path.relative_to(source))
         try:
             if (other := claimed.setdefault(output.resolve(), path)) is not path:
@@ -162,17 +168,31 @@ def restore_folder(
     return summary
 
 
-def _inputs(source: Path, target: Path) -> list[Path]:
+def _inputs(source: Path, target: Path, summary: Summary) -> list[Path]:
     """Returns the photographs of `source` without those in a `target` inside it; those that keep their name first."""
+
+    def fail(error: ImageError) -> None:
+        summary.failed.append((source, str(error)))
+
     here, there = source.resolve(), target.resolve()
     if here == there:
         raise ImageError(f"{source} cannot be both input and output")
-    paths = images.find(source)
+    paths = images.find(source, unreadable=fail)
     if there.is_relative_to(here):
         paths = [path for path in paths if not path.resolve().is_relative_to(there)]
-    if not paths:
+    if not paths and not summary.failed:
         raise ImageError(f"{source} holds no photographs ({', '.join(images.SUFFIXES)})")
     return sorted(paths, key=lambda path: output_of(path) != path)
+
+
+def output_beside(source: Path, task: str) -> Path:
+    """Returns the path beside a photograph, or a folder of them, that its restored one is written to by default."""
+    if source.is_dir():
+        if source.name in ("", ".."):
+            source = source.resolve()
+        return source.with_name(f"{source.name}_{task}")
+    target = output_of(source)
+    return target.with_name(f"{target.stem}_{task}{target.suffix}")
 
 
 def output_of(path: Path) -> Path:

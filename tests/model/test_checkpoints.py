@@ -1,6 +1,8 @@
 """Loading and saving: what fits is loaded whole, what does not is refused with what differs."""
 
+import errno
 import json
+import os
 import shutil
 from pathlib import Path
 
@@ -101,11 +103,11 @@ def test_the_old_model_is_still_there_where_saving_fails(tmp_path, monkeypatch):
 
     def full_disk(path, target):
         if path.name.endswith(".part"):
-            raise OSError("no space left on device")
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         return rename(path, target)
 
     monkeypatch.setattr(Path, "rename", full_disk)
-    with pytest.raises(OSError, match="no space left"):
+    with pytest.raises(CheckpointError, match=r"saved cannot be written: No space left"):
         new.save_pretrained(tmp_path / "saved")
     assert [path.name for path in tmp_path.iterdir()] == ["saved"]
     same_weights(old, IPT.from_pretrained(tmp_path / "saved"))
@@ -187,7 +189,7 @@ def test_single_task_files_are_known_by_scale_or_by_their_names(tmp_path, file, 
 
 def test_a_scale_1_file_of_unknown_purpose_asks_for_it():
     path = FIXTURES / "micro" / "denoise_single.pt"
-    with pytest.raises(ValueError, match="say which, with task="):
+    with pytest.raises(ValueError, match="say which, with task= or --task"):
         IPT.from_pretrained(path, num_heads=2)
     assert IPT.from_pretrained(path, task="derain", num_heads=2).task_names == ["derain"]
     assert IPT.from_pretrained(path, task="dehaze", num_heads=2).task_names == ["dehaze"]
@@ -206,7 +208,7 @@ def test_one_task_of_six_is_picked():
 
 def test_heads_that_do_not_divide_are_asked_for():
     with pytest.raises(
-        ValueError, match="tokens of 16 values, which 12 attention heads do not divide: pass num_heads"
+        ValueError, match=r"tokens of 16 values, which 12 attention heads do not divide: .* --num-heads"
     ):
         IPT.from_pretrained(FIXTURES / "micro" / "sr4_single.pt")
 

@@ -205,6 +205,13 @@ def test_truncated_files_are_refused_wherever_they_end(tmp_path, name):
             torch_files.read(tmp_path / "cut.pt")
 
 
+def test_a_download_that_stopped_is_called_truncated(tmp_path):
+    data = (MICRO / "sr4_single.pt").read_bytes()
+    (tmp_path / "cut.pt").write_bytes(data[: len(data) // 2])
+    with pytest.raises(CheckpointError, match=r"cut\.pt .*: its end is missing: the file is truncated"):
+        torch_files.read(tmp_path / "cut.pt")
+
+
 def test_a_changed_byte_in_the_numbers_of_a_zip_file_is_noticed(tmp_path):
     data = bytearray((MICRO / "sr4_single.pt").read_bytes())
     weights = safetensors.numpy.load_file(MICRO / "sr4_single.safetensors")

@@ -1,5 +1,6 @@
 """Files in, files out: nothing that a picture carries is lost, and no file is harmed."""
 
+import errno
 import os
 
 import numpy as np
@@ -132,6 +133,36 @@ def test_a_picture_that_the_network_fails_on_does_not_stop_the_rest(tmp_path):
     assert os.listdir(tmp_path / "out") == ["b.png"]
 
 
+def test_a_folder_that_may_not_be_read_is_a_failure_and_does_not_stop_the_rest(tmp_path, monkeypatch):
+    save(tmp_path / "in" / "a.png")
+    save(tmp_path / "in" / "locked" / "b.png")
+    refuse(monkeypatch, "scandir", tmp_path / "in" / "locked")
+    summary = files.restore_folder(tmp_path / "in", tmp_path / "out", same, scale=1)
+    assert summary.restored == 1
+    ((_, message),) = summary.failed
+    assert message == f"the folder {tmp_path / 'in' / 'locked'} cannot be read: Permission denied"
+
+
+def refuse(monkeypatch, name, folder):
+    """Lets a function of `os` fail for one folder as it does for a user without rights, whoever runs the tests."""
+    function = getattr(os, name)
+
+    def refused(path):
+        if os.fspath(path) == os.fspath(folder):
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), os.fspath(path))
+        return function(path)
+
+    monkeypatch.setattr(os, name, refused)
+
+
+def test_a_read_only_folder_is_refused_before_any_picture(tmp_path, monkeypatch):
+    save(tmp_path / "in" / "a.png")
+    save(tmp_path / "in" / "b.png")
+    monkeypatch.setattr(os, "access", lambda path, mode: mode != os.W_OK)
+    with pytest.raises(ImageError, match=r"the folder .*out is read-only"):
+        files.restore_folder(tmp_path / "in", tmp_path / "out", same, scale=1)
+
+
 def test_existing_outputs_are_skipped_unless_they_are_to_be_overwritten(tmp_path):
     save(tmp_path / "in" / "a.png")
     target = tmp_path / "out" / "a.png"
@@ -172,6 +203,14 @@ def test_a_folder_may_be_restored_into_the_one_above_it_but_never_over_its_own_f
     assert [path.relative_to(tmp_path).as_posix() for path, _ in summary.failed] == ["in/in/b.png"]
     np.testing.assert_array_equal(images.read(tmp_path / "b.png").pixels, RGB)
     np.testing.assert_array_equal(images.read(tmp_path / "in" / "b.png").pixels, RGB)
+
+
+def test_a_picture_is_not_restored_onto_itself(tmp_path):
+    source = save(tmp_path / "in.png")
+    (tmp_path / "link.png").symlink_to(source)
+    for target in (source, tmp_path / "link.png", tmp_path / "." / "in.png"):
+        with pytest.raises(ImageError, match="cannot be both input and output"):
+            files.restore_file(source, target, same, scale=1, overwrite=True)
 
 
 def test_folders_without_pictures_and_folders_into_themselves_are_refused(tmp_path):
