@@ -7,6 +7,7 @@ import argparse
 import contextlib
 import functools
 import io
+import os
 import sys
 import warnings
 from pathlib import Path
@@ -31,10 +32,15 @@ def main(arguments: list[str] | None = None) -> int:
     with warnings.catch_warnings():
         warnings.showwarning = lambda message, *_: _say(message)
         try:
-            return options.run(options)
+            code = options.run(options)
+            sys.stdout.flush()
+            return code
         except UsageError as error:
             _say(error)
             return 2
+        except BrokenPipeError:  # who reads the output has seen enough; nothing more can be said to them
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            return 1
         except (ValueError, OSError, MemoryError) as error:
             _say(_explained(error))
             return 1

@@ -83,10 +83,10 @@ def test_two_workers_train_the_weights_of_one_device(source, on_one_device, tmp_
 
 
 def test_a_killed_worker_stops_the_others_and_the_same_command_goes_on(source, tmp_path, free_ports):
-    undisturbed = start_workers(source, tmp_path / "whole", free_ports(2), steps=30)
+    undisturbed = start_workers(source, tmp_path / "whole", free_ports(2), steps=14)
     for worker in undisturbed:
         finish(worker)
-    chief, other = start_workers(source, tmp_path / "run", free_ports(2), steps=30, minutes=0)
+    chief, other = start_workers(source, tmp_path / "run", free_ports(2), steps=14, minutes=0)
     checkpoints = tmp_path / "run" / "checkpoints"
     deadline = time.monotonic() + 200
     while not list(checkpoints.glob("ckpt-[3-9].index")):
@@ -100,7 +100,7 @@ def test_a_killed_worker_stops_the_others_and_the_same_command_goes_on(source, t
     assert "start the same command on all of them again" in output
     again = [
         finish(worker)
-        for worker in start_workers(source, tmp_path / "run", free_ports(2), steps=30, minutes=0)
+        for worker in start_workers(source, tmp_path / "run", free_ports(2), steps=14, minutes=0)
     ]
     assert "resumed at step" in again[0]
     assert_same_weights(weights_in(tmp_path / "run"), weights_in(tmp_path / "whole"), atol=0)
