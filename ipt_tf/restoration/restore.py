@@ -180,7 +180,7 @@ def as_rgb(image: np.ndarray) -> np.ndarray:
     if channels.shape[-1] == 4:
         raise ValueError(
             f"this image, {_shape(image)}, has a fourth channel: restore its RGB, image[..., :3], and resize the "
-            "alpha apart; or give the path of the file, whose alpha is kept"
+            "alpha apart; or restore the file with the command `ipt restore`, which keeps it"
         )
     if channels.shape[-1] not in (1, 3):
         raise ValueError(f"an image has 3 channels, or 1, as its last axis; this one is {_shape(image)}")
