@@ -28,12 +28,10 @@ class Adam:
         """Moves the weights; outside of the replicas, by gradients that are the same on all of them."""
         steps = tf.cast(self.steps.assign_add(1), tf.float32)
         powers = BETA_1**steps, BETA_2**steps
-        # The kernel adds epsilon to the root of v itself, Adam to that of v corrected for its bias.
-        epsilon = EPSILON * tf.sqrt(1 - powers[1])
         groups = zip(self.weights, self.first_moments, self.second_moments, gradients, strict=True)
         for weight, m, v, gradient in groups:
             self._strategy.extended.update(
-                weight, _update, args=(m, v, gradient, learning_rate, *powers, epsilon), group=False
+                weight, _update, args=(m, v, gradient, learning_rate, *powers), group=False
             )
 
 
@@ -41,7 +39,7 @@ def _zeros_like(weight: tf.Variable) -> tf.Variable:
     return tf.Variable(tf.zeros(weight.shape), trainable=False)
 
 
-def _update(weight, m, v, gradient, learning_rate, beta_1_power, beta_2_power, epsilon):
+def _update(weight, m, v, gradient, learning_rate, beta_1_power, beta_2_power):
     return tf.raw_ops.ResourceApplyAdam(
         var=weight.handle,
         m=m.handle,
@@ -51,7 +49,7 @@ def _update(weight, m, v, gradient, learning_rate, beta_1_power, beta_2_power, e
         lr=learning_rate,
         beta1=BETA_1,
         beta2=BETA_2,
-        epsilon=epsilon,
+        epsilon=EPSILON,
         grad=gradient,
     )
 
