@@ -12,6 +12,7 @@ import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from PIL import Image, ImageCms, UnidentifiedImageError
@@ -333,13 +334,14 @@ def write(photograph: Photograph, path: str | os.PathLike, *, overwrite: bool = 
     _place(path, _encode(photograph, _WRITERS[path.suffix.lower()]), overwrite)
 
 
-def _encode(photograph: Photograph, format_: str) -> bytes:
+def _encode(photograph: Photograph, format_: str) -> list[bytes | memoryview]:
+    """Returns the parts of a file; joining them would take as much memory again."""
     colour = photograph.pixels[..., :1] if photograph.grey else photograph.pixels
     planes = colour if photograph.alpha is None else np.dstack([colour, photograph.alpha])
     if format_ == "PNG":
         return _encode_png(np.ascontiguousarray(planes), photograph)
     if format_ == "TIFF" and planes.dtype == np.uint16:
-        return _encode_tiff_16(planes, photograph)
+        return [_encode_tiff_16(planes, photograph)]
     if planes.dtype == np.uint16:
         planes = _TO_8_BITS[planes]
     image = Image.fromarray(planes[..., 0] if planes.shape[-1] == 1 else planes)
@@ -350,25 +352,28 @@ def _encode(photograph: Photograph, format_: str) -> bytes:
         settings["exif"] = photograph.exif
     buffer = io.BytesIO()
     image.save(buffer, format_, **settings)
-    return buffer.getvalue()
+    return [buffer.getbuffer()]
 
 
 _TO_8_BITS = np.rint(np.arange(65536) / 257).astype(np.uint8)
 _LONGEST_JPEG_EXIF = 65_533
 
 
-def _encode_png(planes: np.ndarray, photograph: Photograph) -> bytes:
+def _encode_png(planes: np.ndarray, photograph: Photograph) -> list[bytes | memoryview]:
     """Encodes 8 or 16 bits. Pillow knows no 16 bits, and with 8 it holds a copy, of 4 bytes per pixel."""
     import imagecodecs
 
-    data = bytes(imagecodecs.png_encode(planes[..., 0] if planes.shape[-1] == 1 else planes))
+    # Room for pixels that do not shrink, a filter per row and the frames of chunks. Given no room, imagecodecs copies
+    # the result out of its own; a bytearray would be filled, where NumPy takes no memory for what is not used.
+    room: Any = np.empty(planes.nbytes * 101 // 100 + planes.shape[0] + 10_000, np.uint8)
+    data = memoryview(imagecodecs.png_encode(planes[..., 0] if planes.shape[-1] == 1 else planes, out=room))
     after_header = 8 + 25  # the signature and IHDR
     chunks = b""
     if photograph.icc:
         chunks += _png_chunk(b"iCCP", b"ICC profile\0\0" + zlib.compress(photograph.icc))
     if photograph.exif:
         chunks += _png_chunk(b"eXIf", photograph.exif.removeprefix(b"Exif\0\0"))
-    return data[:after_header] + chunks + data[after_header:]
+    return [data[:after_header], chunks, data[after_header:]]
 
 
 def _png_chunk(name: bytes, body: bytes) -> bytes:
@@ -401,11 +406,11 @@ def _encode_tiff_16(planes: np.ndarray, photograph: Photograph) -> bytes:
     return tags.tobytes().removeprefix(b"Exif\0\0") + strip
 
 
-def _place(path: Path, data: bytes, overwrite: bool) -> None:
+def _place(path: Path, parts: list[bytes | memoryview], overwrite: bool) -> None:
     beside = path.with_name(f".{secrets.token_hex(8)}.part")
     try:
         with beside.open("xb") as file:
-            file.write(data)
+            file.writelines(parts)
         check_target(path, overwrite=overwrite)  # encoding took a while
         os.replace(beside, path)
     except OSError as error:
