@@ -282,13 +282,18 @@ def _add_train(commands) -> None:
     parser.add_argument(
         "--tasks", nargs="+", metavar="T", help="tasks (default: all of --from, or the paper's six)"
     )
-    parser.add_argument("--data", type=Path, required=True, help="folder of clean photographs")
+    parser.add_argument(
+        "--data", required=True, help="folder of clean photographs, or tfds:NAME of TensorFlow Datasets"
+    )
     _add_run(parser, recipe="ours")
     parser.set_defaults(run=_train)
 
 
 def _add_run(parser: argparse.ArgumentParser, recipe: str) -> None:
     """Adds what training and fine-tuning have in common."""
+    parser.add_argument(
+        "--data-dir", type=Path, metavar="DIR", help="where TensorFlow Datasets keeps its datasets"
+    )
     parser.add_argument("--steps", type=_count, required=True, help="length of the run")
     parser.add_argument("--out", type=Path, required=True, help="folder of the run")
     parser.add_argument(
@@ -341,6 +346,7 @@ def _run(options: argparse.Namespace) -> dict:
         "steps": options.steps,
         "held_out": options.hold_out,
         "validate_every": options.validate_every,
+        "data_dir": options.data_dir,
         "strategy": options.strategy,
         "start_timeout": options.start_timeout,
         "log": functools.partial(print, flush=True),
@@ -358,11 +364,10 @@ def _add_finetune(commands) -> None:
     )
     parser.add_argument(
         "--data",
-        type=Path,
         nargs="+",
         required=True,
         metavar="DIR",
-        help="folder of clean photographs; or two folders of pairs, degraded and clean",
+        help="folder of clean photographs, two folders of pairs (degraded and clean), or tfds:NAME",
     )
     parser.add_argument(
         "--task", required=True, metavar="T", help="a task's name, or FILE.py:NAME of a Task that you defined"

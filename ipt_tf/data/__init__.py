@@ -1,8 +1,18 @@
 """From pictures on disk to batches of degraded and clean patches, with tf.data."""
 
+from ipt_tf.data.opening import Data, open_source
 from ipt_tf.data.pairs import Pairs, paired
 from ipt_tf.data.photographs import Photographs
 from ipt_tf.data.pipeline import batches, task_of_step
 from ipt_tf.data.source import Source
 
-__all__ = ["Pairs", "Photographs", "Source", "batches", "paired", "task_of_step"]
+__all__ = [
+    "Data",
+    "Pairs",
+    "Photographs",
+    "Source",
+    "batches",
+    "open_source",
+    "paired",
+    "task_of_step",
+]

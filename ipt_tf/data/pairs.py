@@ -50,7 +50,7 @@ class Pairs:
         Raises:
             ValueError: a folder is missing, a picture has no partner, or sizes do not fit.
         """
-        return cls(_match(Path(degraded), Path(clean)), **options)
+        return cls(match(Path(degraded), Path(clean)), **options)
 
     def __len__(self) -> int:
         return len(self.paths)
@@ -60,28 +60,26 @@ class Pairs:
         """The degraded files' names, for the record of a run."""
         return [degraded.name for degraded, _ in self.paths]
 
-    def split(self, held_out: int, seed: int) -> tuple["Pairs", "Pairs | None"]:
-        """Returns (pairs to train on, `held_out` others to validate on, or None if that is 0).
+    def split(self, held_out: int, seed: int, fraction: float = 1.0) -> tuple["Pairs", "Pairs | None"]:
+        """Returns (a fraction of the pairs to train on, `held_out` others to validate on, or None if that is 0).
 
         Raises:
             ValueError: nothing would be left to train on.
         """
         train, validation = (
             Pairs([self.paths[i] for i in part], self.scale, self.patch_size, self._cache)
-            for part in sampling.divide(len(self), held_out, seed)
+            for part in sampling.divide(len(self), held_out, seed, fraction)
         )
         return train, validation if len(validation) else None
 
     def crop(self, position: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
         """Returns one random crop of both pictures, flipped and turned alike: (P, P, 3) and (sP, sP, 3) uint8."""
         low, high = self._read(sampling.picture_at(position, len(self), seed))
-        rng = np.random.default_rng((seed, position))
-        top, left = (rng.integers(0, length - self.patch_size + 1) for length in low.shape[:2])
-        way = int(rng.integers(8))
+        at = sampling.crop_at(position, *low.shape[:2], self.patch_size, seed)
 
         def patch(image: np.ndarray, s: int) -> np.ndarray:
-            y, x, side = top * s, left * s, self.patch_size * s
-            return sampling.augment(image[y : y + side, x : x + side], way)
+            y, x, side = at.top * s, at.left * s, self.patch_size * s
+            return sampling.augment(image[y : y + side, x : x + side], at.way)
 
         return patch(low, 1), patch(high, self.scale)
 
@@ -131,7 +129,12 @@ class Pairs:
         return self._cache.read(degraded), self._cache.read(clean)
 
 
-def _match(degraded: Path, clean: Path) -> list[PathPair]:
+def match(degraded: Path, clean: Path) -> list[PathPair]:
+    """Returns the pairs of two folders: pictures of the same name, whatever their suffixes.
+
+    Raises:
+        ValueError: a folder is missing, or a picture has no partner.
+    """
     for folder in (degraded, clean):
         if not folder.is_dir():
             raise ValueError(f"{folder} is not a folder of pictures")

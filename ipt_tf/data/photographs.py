@@ -69,13 +69,15 @@ class Photographs:
         """The files' names, for the record of a run."""
         return [path.name for path in self.paths]
 
-    def split(self, held_out: int, seed: int) -> tuple["Photographs", "Photographs | None"]:
-        """Returns (photographs to train on, `held_out` others to validate on, or None if that is 0).
+    def split(
+        self, held_out: int, seed: int, fraction: float = 1.0
+    ) -> tuple["Photographs", "Photographs | None"]:
+        """Returns (a fraction of the photographs to train on, `held_out` others, or None if that is 0).
 
         Raises:
             ValueError: nothing would be left to train on.
         """
-        parts = sampling.divide(len(self), held_out, seed)
+        parts = sampling.divide(len(self), held_out, seed, fraction)
         train, validation = (
             Photographs([self.paths[i] for i in part], self.smallest_side, self._cache) if part else None
             for part in parts
@@ -91,9 +93,8 @@ class Photographs:
         meets every photograph once, in an order of its own.
         """
         photograph = self._read(sampling.picture_at(position, len(self), seed))
-        rng = np.random.default_rng((seed, position))
-        top, left = (rng.integers(0, length - side + 1) for length in photograph.shape[:2])
-        return sampling.augment(photograph[top : top + side, left : left + side], int(rng.integers(8)))
+        at = sampling.crop_at(position, *photograph.shape[:2], side, seed)
+        return sampling.augment(photograph[at.top : at.top + side, at.left : at.left + side], at.way)
 
     def middle(self, index: int, side: int) -> np.ndarray:
         """Returns the central crop (side, side, 3) of a photograph, for validation."""

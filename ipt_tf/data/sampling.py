@@ -1,8 +1,19 @@
 """Which picture, which crop, which flip: functions of (seed, position) alone."""
 
 import functools
+import math
+from dataclasses import dataclass
 
 import numpy as np
+
+
+@dataclass(frozen=True)
+class Crop:
+    """Where a square crop begins in a picture, pixels, and in which of 8 ways it is flipped and turned."""
+
+    top: int
+    left: int
+    way: int
 
 
 def picture_at(position: int, count: int, seed: int) -> int:
@@ -11,13 +22,26 @@ def picture_at(position: int, count: int, seed: int) -> int:
     return int(_permutation(epoch, count, seed)[place])
 
 
-@functools.lru_cache(maxsize=16)
+@functools.lru_cache(maxsize=4)
 def _permutation(epoch: int, count: int, seed: int) -> np.ndarray:
     return np.random.default_rng((seed, epoch)).permutation(count)
 
 
-def divide(count: int, held_out: int, seed: int) -> tuple[list[int], list[int]]:
+def crop_at(position: int, height: int, width: int, side: int, seed: int) -> Crop:
+    """Returns the random crop of `side` pixels that a position takes from a picture."""
+    rng = np.random.default_rng((seed, position))
+    top, left = (int(rng.integers(0, length - side + 1)) for length in (height, width))
+    return Crop(top, left, int(rng.integers(8)))
+
+
+def divide(count: int, held_out: int, seed: int, fraction: float = 1.0) -> tuple[list[int], list[int]]:
     """Returns the indices of `count` pictures, divided into those to train on and `held_out` others.
+
+    Args:
+        count: of all pictures.
+        held_out: not to train on, whatever the fraction.
+        seed: of the choice.
+        fraction: of the rest, to train on; what a smaller fraction has, a larger one has too.
 
     Raises:
         ValueError: nothing would be left to train on.
@@ -25,7 +49,8 @@ def divide(count: int, held_out: int, seed: int) -> tuple[list[int], list[int]]:
     if held_out >= count:
         raise ValueError(f"cannot hold {held_out} of {count} pictures out of training and still train")
     order = np.random.default_rng(seed).permutation(count).tolist()
-    return sorted(order[held_out:]), sorted(order[:held_out])
+    last = held_out + math.ceil(fraction * (count - held_out))
+    return sorted(order[held_out:last]), sorted(order[:held_out])
 
 
 def augment(patch: np.ndarray, way: int) -> np.ndarray:

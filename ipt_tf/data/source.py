@@ -9,7 +9,7 @@ from ipt_tf.tasks import Task
 
 
 class Source(Protocol):
-    """Where training's examples come from; `Photographs` and `Pairs` are such.
+    """Where training's examples come from; `Photographs`, `Pairs` and those in `ipt_tf.data.tfds` are such.
 
     Examples are a function of (seed, position), where positions count examples since the start of training: each
     run of `len(source)` positions is an epoch, which meets every picture once.
@@ -21,8 +21,8 @@ class Source(Protocol):
 
     def __len__(self) -> int: ...
 
-    def split(self, held_out: int, seed: int) -> tuple["Source", "Source | None"]:
-        """Returns (what to train on, `held_out` other pictures to validate on, or None if that is 0)."""
+    def split(self, held_out: int, seed: int, fraction: float = 1.0) -> tuple["Source", "Source | None"]:
+        """Returns (a fraction to train on, `held_out` other pictures to validate on, or None if that is 0)."""
 
     def examples(self, requests: Any, tasks: Sequence[Task], patch_size: int, seed: int) -> Any:
         """Turns a tf.data.Dataset of (index of a task, position) into one of (input, target), in the same order.

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from ipt_tf.evaluation import baselines, metrics, sets
+from ipt_tf.data import sets
+from ipt_tf.evaluation import baselines, metrics
 from ipt_tf.evaluation.benchmarks import Evaluation
 from ipt_tf.evaluation.measure import Job, PictureScore
 from ipt_tf.tasks import Task

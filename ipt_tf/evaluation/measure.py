@@ -13,10 +13,11 @@ from typing import TypeVar
 import numpy as np
 from tqdm import tqdm
 
-from ipt_tf.evaluation import metrics, published, sets
+from ipt_tf.data import sets
+from ipt_tf.data.sets import Pair, Picture
+from ipt_tf.evaluation import metrics, published
 from ipt_tf.evaluation.baselines import Method
 from ipt_tf.evaluation.kept import Kept
-from ipt_tf.evaluation.sets import Pair, Picture
 from ipt_tf.tasks import Task
 
 Item = TypeVar("Item")

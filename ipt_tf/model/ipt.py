@@ -119,21 +119,7 @@ class IPT(keras.Model):
 
     def _make_layers(self):
         dtype = self.dtype_policy
-        self.body = Body(
-            self.patch_dim,
-            self.num_heads,
-            self.num_layers,
-            self.dropout,
-            self.formulation,
-            self.use_norm,
-            self.use_mlp,
-            self.use_pos,
-            self.pos_every,
-            self.output_bias,
-            self.start,
-            name="body",
-            dtype=dtype,
-        )
+        self.body = self._make_body()
         self.heads, self.tails, self.embeddings = [], [], []
         skip_doubles = self.formulation == "official"
         for task in self.tasks:
@@ -146,6 +132,23 @@ class IPT(keras.Model):
                 rows = 1 if self.formulation == "paper" else (self.patch_size // self.patch_dim) ** 2
                 name = f"embedding_{task.name}"
                 self.embeddings.append(TaskEmbedding(rows, self.token_dim, name=name, **full))
+
+    def _make_body(self) -> keras.layers.Layer:
+        return Body(
+            self.patch_dim,
+            self.num_heads,
+            self.num_layers,
+            self.dropout,
+            self.formulation,
+            self.use_norm,
+            self.use_mlp,
+            self.use_pos,
+            self.pos_every,
+            self.output_bias,
+            self.start,
+            name="body",
+            dtype=self.dtype_policy,
+        )
 
     def _share_layers(self, model: "IPT"):
         self.body = model.body
@@ -239,14 +242,14 @@ class IPT(keras.Model):
             raise ValueError(
                 f"task {task.name} has scale {task.scale}, {like} has {old.task().scale}: a tail enlarges by one scale"
             )
-        new = IPT(**{**old.get_config(), "tasks": [task], "name": task.name})
+        new = type(self)(**{**old.get_config(), "tasks": [task], "name": task.name})
         for weight, value in zip(new.weights, old.weights, strict=True):
             weight.assign(value)
         return new
 
     def _view(self, names: Sequence[str], **kwargs) -> "IPT":
         tasks = [self.task(name) for name in names]
-        return IPT(**{**self.get_config(), "tasks": tasks, **kwargs}, _shares_with=self)
+        return type(self)(**{**self.get_config(), "tasks": tasks, **kwargs}, _shares_with=self)
 
     def network(self, task: str | None = None) -> Callable[[np.ndarray], np.ndarray]:
         """Returns one task as a compiled function of tiles, for `ipt_tf.restoration`.

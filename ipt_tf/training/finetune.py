@@ -7,16 +7,15 @@ from pathlib import Path
 import keras
 
 from ipt_tf import tasks
-from ipt_tf.data import Pairs, Source
+from ipt_tf.data import Data, open_source
 from ipt_tf.model.ipt import IPT
 from ipt_tf.tasks import Task
 from ipt_tf.training import loop, strategies
-from ipt_tf.training.pretrain import photographs_for
 from ipt_tf.training.recipes import Recipe
 
 
 def finetune(
-    data: str | Path | tuple[str | Path, str | Path],
+    data: Data,
     task: str | Task,
     start: str | Path,
     recipe: Recipe,
@@ -24,6 +23,7 @@ def finetune(
     *,
     steps: int,
     like: str | None = None,
+    data_dir: str | Path | None = None,
     strategy: str = "auto",
     start_timeout: float = 300.0,
     log: Callable[[str], None] = print,
@@ -36,13 +36,14 @@ def finetune(
 
     Args:
         data: folder of clean photographs, which the task's degradation degrades; or two folders of pairs, degraded
-            and clean.
+            and clean; or `tfds:NAME` of TensorFlow Datasets (`ipt_tf.data.tfds.open_dataset`), of either kind.
         task: its name, or a `Task`.
         start: a preset, folder or checkpoint file whose weights to start from.
         recipe: how to train.
         out: folder of the run; see `ipt_tf.training.run_folder`.
         steps: length of the run.
         like: for a task that `start` does not have: one that it has, of the same scale.
+        data_dir: where TensorFlow Datasets keeps its datasets.
         strategy: see `ipt_tf.training.strategies.make`.
         start_timeout: seconds to wait for other workers.
         log: called with each line of progress.
@@ -61,7 +62,7 @@ def finetune(
     chosen = strategies.make(strategy, start_timeout)
     keras.utils.set_random_seed(recipe.seed)
     model = one_task(IPT.from_pretrained(start), task, like)
-    source = _source(data, model, log)
+    source = open_source(data, model.tasks, model.patch_size, data_dir, log)
     return loop.train(
         model, source, recipe, out, steps=steps, strategy=chosen, origin=str(start), log=log, **options
     )
@@ -78,16 +79,6 @@ def one_task(model: IPT, task: str | Task, like: str | None) -> IPT:
             f" {', '.join(model.task_names)}"
         )
     return model.adapt(tasks.find(task) if isinstance(task, str) else task, like or name)
-
-
-def _source(
-    data: str | Path | tuple[str | Path, str | Path], model: IPT, log: Callable[[str], None]
-) -> Source:
-    if not isinstance(data, tuple):
-        return photographs_for(model, data, log)
-    pairs = Pairs.of_folders(*data, scale=model.task().scale, patch_size=model.patch_size)
-    log(f"{len(pairs)} pairs")
-    return pairs
 
 
 def task_in_file(reference: str) -> Task:

@@ -100,7 +100,7 @@ class _Run:
         self._log = log if self._is_chief else lambda line: None
         # Whatever the seed, the same: a run that goes on from another's weights must not be judged by photographs
         # that those were trained on.
-        self._source, self._held_out = source.split(held_out, seed=0)
+        self._source, self._held_out = source.split(held_out, 0, recipe.fraction)
         self._tasks = start.tasks
         self._settings = {
             "model": checkpoints.arguments(start),
@@ -240,7 +240,7 @@ class _Run:
 
 def _copy(model: IPT, precision: str = "float32", rematerialise: bool = False) -> IPT:
     """Returns a model of the same weights, made under the current strategy."""
-    copy = IPT(**{**checkpoints.arguments(model), "tasks": model.tasks}, dtype=precision)
+    copy = type(model)(**{**checkpoints.arguments(model), "tasks": model.tasks}, dtype=precision)
     copy.body.rematerialise = rematerialise
     for weight, value in zip(copy.weights, model.weights, strict=True):
         weight.assign(value)

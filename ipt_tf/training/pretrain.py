@@ -5,7 +5,7 @@ from pathlib import Path
 
 import keras
 
-from ipt_tf.data import Photographs
+from ipt_tf.data import open_source
 from ipt_tf.model import presets
 from ipt_tf.model.ipt import IPT
 from ipt_tf.training import loop, strategies
@@ -21,6 +21,7 @@ def pretrain(
     preset: str = "ipt_tiny",
     start: str | Path | None = None,
     tasks: Sequence[str] | None = None,
+    data_dir: str | Path | None = None,
     strategy: str = "auto",
     start_timeout: float = 300.0,
     log: Callable[[str], None] = print,
@@ -29,13 +30,14 @@ def pretrain(
     """Trains a network on many tasks at once, or goes on where the run in `out` stopped.
 
     Args:
-        data: folder of clean photographs.
+        data: folder of clean photographs, or `tfds:NAME` of TensorFlow Datasets (`ipt_tf.data.tfds.open_dataset`).
         recipe: how to train.
         out: folder of the run; see `ipt_tf.training.run_folder`.
         steps: length of the run.
         preset: the network, where it starts from nothing.
         start: a preset, folder or checkpoint file whose weights to go on from, instead.
         tasks: names; default: all of `start`, or the paper's six.
+        data_dir: where TensorFlow Datasets keeps its datasets.
         strategy: see `ipt_tf.training.strategies.make`.
         start_timeout: seconds to wait for other workers.
         log: called with each line of progress.
@@ -54,10 +56,9 @@ def pretrain(
     else:
         model = IPT.from_pretrained(start)
         model = model.for_tasks(tasks) if tasks else model
-    photographs = photographs_for(model, data, log)
     return loop.train(
         model,
-        photographs,
+        open_source(data, model.tasks, model.patch_size, data_dir, log),
         recipe,
         out,
         steps=steps,
@@ -66,11 +67,3 @@ def pretrain(
         log=log,
         **options,
     )
-
-
-def photographs_for(model: IPT, data: str | Path, log: Callable[[str], None]) -> Photographs:
-    """Returns the photographs of a folder that are large enough for the targets of all of a model's tasks."""
-    smallest = model.patch_size * max(task.scale for task in model.tasks)
-    photographs = Photographs.of_folder(data, smallest_side=smallest)
-    log(f"{len(photographs)} photographs, {len(photographs.skipped)} left out")
-    return photographs

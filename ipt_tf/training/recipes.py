@@ -33,6 +33,7 @@ class Recipe:
             them: less memory, about a third more time.
         precision: `"float32"`, or `"mixed_bfloat16"`, which is faster where the processor has it.
         xla: compile the network with XLA.
+        fraction: of the pictures, to train on (Figure 6 of the paper); a larger one has all that a smaller one has.
         seed: of the weights, the order of photographs, tasks, crops and degradations.
 
     Raises:
@@ -56,6 +57,7 @@ class Recipe:
     rematerialise: bool = False
     precision: str = "float32"
     xla: bool = False
+    fraction: float = 1.0
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -69,6 +71,8 @@ class Recipe:
         for name in ("decay", "ema"):
             if not 0 <= getattr(self, name) <= 1:
                 raise ValueError(f"{name} is a fraction from 0 to 1, not {getattr(self, name)}")
+        if not 0 < self.fraction <= 1:
+            raise ValueError(f"fraction is above 0 and at most 1, not {self.fraction}")
         for name, choices in (
             ("schedule", SCHEDULES),
             ("precision", PRECISIONS),

@@ -6,7 +6,7 @@ from PIL import Image
 
 from ipt_tf.data import Photographs
 from ipt_tf.data.cache import Cache
-from ipt_tf.data.sampling import augment
+from ipt_tf.data.sampling import augment, divide
 
 
 def test_every_epoch_meets_every_photograph_once(photographs):
@@ -73,3 +73,14 @@ def test_augmentation_gives_the_eight_ways_and_way_0_is_none():
     ways = [augment(patch, way) for way in range(8)]
     np.testing.assert_array_equal(ways[0], patch)
     assert len({way.tobytes() for way in ways}) == 8
+
+
+def test_a_larger_fraction_has_what_a_smaller_one_has_and_never_what_is_held_out():
+    parts = {fraction: divide(100, 20, seed=0, fraction=fraction) for fraction in (0.01, 0.2, 0.6, 1.0)}
+    assert [len(train) for train, _ in parts.values()] == [1, 16, 48, 80]
+    assert len({tuple(held_out) for _, held_out in parts.values()}) == 1
+    smaller: set[int] = set()
+    for train, held_out in parts.values():
+        assert smaller <= set(train)
+        assert not set(train) & set(held_out)
+        smaller = set(train)

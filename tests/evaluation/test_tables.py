@@ -7,10 +7,10 @@ import json
 from pathlib import Path
 
 from ipt_tf import tasks
+from ipt_tf.data.sets import Picture
 from ipt_tf.evaluation import baselines, formats, tables
 from ipt_tf.evaluation.benchmarks import Conditions, Evaluation
 from ipt_tf.evaluation.measure import Job, PictureScore
-from ipt_tf.evaluation.sets import Picture
 from ipt_tf.tasks import OFFICIAL_TASKS
 
 CONDITIONS = Conditions(

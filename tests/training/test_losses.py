@@ -1,5 +1,7 @@
 """The losses against values and gradients of the official code (SupCon) and of equation 5, in float64."""
 
+import subprocess
+import sys
 from pathlib import Path
 
 import keras
@@ -55,6 +57,33 @@ def test_chunks_change_neither_value_nor_gradient(form, monkeypatch):
     monkeypatch.setattr(losses, "LARGEST_CHUNK", 2 * 6 * 81)
     assert float(loss(ops.convert_to_tensor(tokens))) == pytest.approx(whole, rel=1e-6)
     np.testing.assert_allclose(gradient(loss, tokens), whole_gradient, atol=1e-7)
+
+
+PEAK_OF_GRADIENT = """
+import resource, sys
+import numpy as np, tensorflow as tf
+from ipt_tf.training import losses
+
+def gradient(tokens):
+    with tf.GradientTape() as tape:
+        tape.watch(tokens)
+        loss = losses.CONTRASTIVE[sys.argv[1]](tokens)
+    return tape.gradient(loss, tokens)
+
+gradient(tf.random.normal((4, 16, 32)))
+before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+assert np.isfinite(tf.function(gradient)(tf.random.normal((64, 256, 32)))).all()
+print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("form", ["supervised", "paper"])
+def test_the_gradient_of_16384_tokens_needs_less_memory_than_their_similarities(form):
+    run = subprocess.run(
+        [sys.executable, "-c", PEAK_OF_GRADIENT, form], capture_output=True, text=True, check=True
+    )
+    assert int(run.stdout) < 16384**2 * 4 / 1024  # kB of one matrix of similarities, which is 1 GiB
 
 
 @pytest.mark.parametrize("form", ["supervised", "paper"])

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from ipt_tf import tasks
-from ipt_tf.evaluation import sets
+from ipt_tf.data import sets
 from ipt_tf.tasks import Task
 
 GREY = np.full((40, 60, 3), 128, np.uint8)

@@ -1,0 +1,47 @@
+"""What a user names as data -> a source of examples: a folder, two folders of pairs, or a dataset of TFDS."""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from ipt_tf.data.pairs import Pairs
+from ipt_tf.data.photographs import Photographs
+from ipt_tf.data.source import Source
+from ipt_tf.tasks import Task
+
+Data = str | Path | tuple[str | Path, str | Path]
+"""A folder of photographs, a dataset `tfds:NAME`, or two folders of pairs, degraded and clean."""
+
+
+def open_source(
+    data: Data,
+    tasks: Sequence[Task],
+    patch_size: int,
+    data_dir: str | Path | None = None,
+    log: Callable[[str], None] = print,
+) -> Source:
+    """Returns the source of examples for a model's tasks.
+
+    Args:
+        data: see `Data`; for `tfds:` see `ipt_tf.data.tfds.open_dataset`.
+        tasks: of the model; pairs serve one.
+        patch_size: side of an input, pixels.
+        data_dir: where TFDS keeps its datasets.
+        log: called with a line that says what was found.
+
+    Raises:
+        ValueError: no such data, or data that do not suit the tasks.
+    """
+    scale = max(task.scale for task in tasks)
+    source: Source
+    if isinstance(data, tuple):
+        source = Pairs.of_folders(*data, scale=scale, patch_size=patch_size)
+        log(f"{len(source)} pairs")
+    elif str(data).startswith("tfds:"):
+        from ipt_tf.data import tfds
+
+        source = tfds.open_dataset(str(data), scale, data_dir)
+        log(f"{len(source)} pictures of {source.names[0]}")
+    else:
+        source = photographs = Photographs.of_folder(data, smallest_side=patch_size * scale)
+        log(f"{len(photographs)} photographs, {len(photographs.skipped)} left out")
+    return source

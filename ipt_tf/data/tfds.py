@@ -1,0 +1,340 @@
+"""Datasets of TensorFlow Datasets as sources: any by name, read at random places, decoded only where a crop needs it.
+
+Records lie in ArrayRecord files, where any can be read at once. So the order is a shuffle of the whole dataset, each
+worker reads its own positions only, and a run resumes where it stopped without reading what came before.
+"""
+
+import io
+import warnings
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+from PIL import Image
+
+from ipt_tf.data import sampling
+from ipt_tf.data.degrading import check_degradable, degrade
+from ipt_tf.tasks import Task
+
+PREFIX = "tfds:"
+
+Records = Sequence[Mapping[str, bytes]]
+"""Encoded pictures by feature name, by index."""
+
+
+class UnusableRecord(ValueError):
+    """A picture that cannot be read, or is smaller than a crop."""
+
+
+def open_dataset(
+    reference: str, scale: int, data_dir: str | Path | None = None
+) -> "StoredPhotographs | StoredPairs":
+    """Returns the dataset that `tfds:NAME[/CONFIG][:VERSION][@SPLIT][#FEATURE]` refers to; prepares it if need be.
+
+    Args:
+        reference: SPLIT is TFDS's own notation ("train[:20%]"), "train" by default. FEATURE is the clean picture;
+            `#DEGRADED,CLEAN` makes pairs. It may be left out where a dataset has one picture only.
+        scale: of pairs: how many times larger the clean pictures are.
+        data_dir: where TFDS keeps datasets; default: its own choice.
+
+    Raises:
+        ValueError: no such dataset, split or feature, or one that is not stored as ArrayRecord.
+
+    Example:
+        >>> open_dataset("tfds:div2k/bicubic_x2#lr,hr", scale=2)
+    """
+    name, _, chosen = reference.removeprefix(PREFIX).partition("#")
+    name, _, split = name.partition("@")
+    builder = _prepared(name, data_dir)
+    pictures = [name for name, feature in builder.info.features.items() if _is_picture(feature)]
+    features = _features(reference, pictures, chosen)
+    records = _records(reference, builder, split or "train", pictures)
+    label = f"{PREFIX}{builder.info.full_name}@{split or 'train'}#{','.join(features)}"
+    if len(features) == 2:
+        return StoredPairs(records, label, *features, scale=scale)
+    return StoredPhotographs(records, label, *features)
+
+
+def _prepared(name: str, data_dir: str | Path | None):
+    try:
+        import tensorflow_datasets as tfds
+    except ImportError:
+        raise ValueError(f"{PREFIX}{name} needs TensorFlow Datasets: pip install 'ipt_tf[tfds]'") from None
+    import ipt_tf.data.builders  # noqa: F401  whose datasets are then known by name
+
+    try:
+        builder = tfds.builder(name, data_dir=data_dir)
+        if not builder.info.splits:
+            builder = tfds.builder(name, data_dir=data_dir, file_format="array_record")
+            builder.download_and_prepare()
+    except (tfds.core.DatasetNotFoundError, AssertionError) as error:
+        raise ValueError(f"{PREFIX}{name}: {error}") from None
+    return builder
+
+
+def _is_picture(feature: Any) -> bool:
+    import tensorflow_datasets as tfds
+
+    return isinstance(feature, tfds.features.Image)
+
+
+def _features(reference: str, pictures: Sequence[str], chosen: str) -> list[str]:
+    names = chosen.split(",") if chosen else list(pictures)
+    if len(names) not in (1, 2) or not set(names) <= set(pictures) or (len(names) == 2 and not chosen):
+        raise ValueError(
+            f"{reference}: its pictures are {', '.join(pictures) or 'none'}; end with #CLEAN, or with #DEGRADED,CLEAN"
+        )
+    return names
+
+
+def _records(reference: str, builder, split: str, pictures: Sequence[str]) -> Records:
+    import tensorflow_datasets as tfds
+
+    encoded = {name: tfds.decode.SkipDecoding() for name in pictures}
+    try:
+        return builder.as_data_source(split, decoders=encoded)
+    except NotImplementedError:
+        raise ValueError(
+            f"{reference} is stored in {builder.data_dir} as {builder.info.file_format.value}, which cannot be read at"
+            f" random; convert it: tfds convert_format --dataset_version_dir={builder.data_dir}"
+            " --out_file_format=array_record"
+        ) from None
+    except (ValueError, KeyError) as error:
+        raise ValueError(f"{reference}: {error}; its splits are {', '.join(builder.info.splits)}") from None
+
+
+class _Stored:
+    """What photographs and pairs have in common: records, some of which are this source's."""
+
+    def __init__(self, records: Records, label: str, indices: Sequence[int] | None):
+        self._records, self._label = records, label
+        self._indices = range(len(records)) if indices is None else indices
+        if not len(self._indices):
+            raise ValueError(f"{label} is empty")
+        self._told: set[int] = set()
+
+    def __len__(self) -> int:
+        return len(self._indices)
+
+    @property
+    def names(self) -> list[str]:
+        """The dataset and its number of pictures, for the record of a run."""
+        return [self._label, str(len(self._records))]
+
+    def _usable(self, place: int, side: int) -> Mapping[str, bytes]:
+        """Returns the record at a place, or the first one after it from which crops of `side` can be cut."""
+        for offset in range(len(self)):
+            index = int(self._indices[(place + offset) % len(self)])
+            record = self._records[index]
+            try:
+                self._check(record, side)
+            except UnusableRecord as error:
+                if index not in self._told:
+                    self._told.add(index)
+                    warnings.warn(f"left out record {index} of {self._label}: {error}", stacklevel=2)
+                continue
+            return record
+        raise ValueError(f"{self._label} has no picture from which {side} x {side} pixels can be cut")
+
+    def _check(self, record: Mapping[str, bytes], side: int) -> None:
+        raise NotImplementedError
+
+
+class StoredPhotographs(_Stored):
+    """Clean photographs of a dataset, degraded on the fly. A `ipt_tf.data.Source`.
+
+    A photograph that is damaged or too small for a crop is replaced by the next one, with a warning.
+
+    Args:
+        records: of the dataset.
+        label: its name, for messages and for the record of a run.
+        clean: name of the feature.
+        indices: of the records to use; default: all.
+    """
+
+    def __init__(self, records: Records, label: str, clean: str, indices: Sequence[int] | None = None):
+        super().__init__(records, label, indices)
+        self._clean = clean
+
+    def split(
+        self, held_out: int, seed: int, fraction: float = 1.0
+    ) -> tuple["StoredPhotographs", "StoredPhotographs | None"]:
+        """Returns (a fraction of the photographs to train on, `held_out` others, or None if that is 0)."""
+        train, validation = (
+            StoredPhotographs(self._records, self._label, self._clean, part) if part else None
+            for part in sampling.divide(len(self), held_out, seed, fraction)
+        )
+        assert train is not None  # `divide` leaves some
+        return train, validation
+
+    def examples(self, requests, tasks: Sequence[Task], patch_size: int, seed: int):
+        """Turns a tf.data.Dataset of (index of a task, position) into one of (degraded, clean) crops.
+
+        Raises:
+            ValueError: a task has no degradation.
+        """
+        check_degradable(tasks)
+
+        def look_up(task, position):
+            side = patch_size * tasks[int(task)].scale
+            place = sampling.picture_at(int(position), len(self), seed)
+            encoded = self._usable(place, side)[self._clean]
+            at = sampling.crop_at(int(position), *size(encoded), side, seed)
+            return _text(encoded), np.array([at.top, at.left, side, side], np.int32), np.int32(at.way)
+
+        def example(task, position):
+            types = (tf.string, tf.int32, tf.int32)
+            encoded, box, way = tf.numpy_function(look_up, [task, position], types)
+            clean = _turned(decode(encoded, tf.ensure_shape(box, (4,))), way)
+            return degrade(clean, task, tasks, patch_size, (seed, position))
+
+        return requests.map(example, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
+
+    def validation_pairs(self, task: Task, patch_size: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
+        """Returns the degraded and the clean central crop of each photograph."""
+        side = patch_size * task.scale
+        encoded = [self._usable(place, side)[self._clean] for place in range(len(self))]
+        clean = np.stack([decode(each, _middle(*size(each), side)).numpy() for each in encoded])
+        return np.asarray(task.make_input(clean, np.random.default_rng(seed))), clean
+
+    def _check(self, record: Mapping[str, bytes], side: int) -> None:
+        height, width = size(record[self._clean])
+        if min(height, width) < side:
+            raise UnusableRecord(f"{width} x {height} pixels, too small")
+
+
+class StoredPairs(_Stored):
+    """Pairs of a degraded and a clean picture of a dataset, for one task. A `ipt_tf.data.Source`.
+
+    Args:
+        records: of the dataset.
+        label: its name, for messages and for the record of a run.
+        degraded: name of a feature.
+        clean: name of the other, whose pictures are `scale` times as high and wide.
+        scale: of the task.
+        indices: of the records to use; default: all.
+    """
+
+    def __init__(
+        self,
+        records: Records,
+        label: str,
+        degraded: str,
+        clean: str,
+        scale: int = 1,
+        indices: Sequence[int] | None = None,
+    ):
+        super().__init__(records, label, indices)
+        self._degraded, self._clean, self._scale = degraded, clean, scale
+
+    def split(
+        self, held_out: int, seed: int, fraction: float = 1.0
+    ) -> tuple["StoredPairs", "StoredPairs | None"]:
+        """Returns (a fraction of the pairs to train on, `held_out` others to validate on, or None if that is 0)."""
+        train, validation = (
+            StoredPairs(self._records, self._label, self._degraded, self._clean, self._scale, part)
+            if part
+            else None
+            for part in sampling.divide(len(self), held_out, seed, fraction)
+        )
+        assert train is not None  # `divide` leaves some
+        return train, validation
+
+    def examples(self, requests, tasks: Sequence[Task], patch_size: int, seed: int):
+        """Turns a tf.data.Dataset of (index of a task, position) into one of (degraded, clean) crops.
+
+        Raises:
+            ValueError: several tasks, or one of another scale than these pairs.
+        """
+        self._only(tasks)
+
+        def look_up(position):
+            record = self._usable(sampling.picture_at(int(position), len(self), seed), patch_size)
+            low, high = record[self._degraded], record[self._clean]
+            at = sampling.crop_at(int(position), *size(low), patch_size, seed)
+            return _text(low), _text(high), np.array([at.top, at.left], np.int32), np.int32(at.way)
+
+        def example(_, position):
+            types = (tf.string, tf.string, tf.int32, tf.int32)
+            low, high, corner, way = tf.numpy_function(look_up, [position], types)
+            box = tf.concat([tf.ensure_shape(corner, (2,)), [patch_size, patch_size]], 0)
+            return self._patches(low, high, box, way, patch_size)
+
+        return requests.map(example, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
+
+    def _patches(self, low, high, box, way, patch_size: int):
+        side = patch_size * self._scale
+        inputs, targets = _turned(decode(low, box), way), _turned(decode(high, box * self._scale), way)
+        return tf.ensure_shape(inputs, (patch_size, patch_size, 3)), tf.ensure_shape(targets, (side, side, 3))
+
+    def validation_pairs(self, task: Task, patch_size: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
+        """Returns the central crops of each pair."""
+        self._only([task])
+        low, high = [], []
+        for place in range(len(self)):
+            record = self._usable(place, patch_size)
+            box = _middle(*size(record[self._degraded]), patch_size)
+            low.append(decode(record[self._degraded], box).numpy())
+            high.append(decode(record[self._clean], box * self._scale).numpy())
+        return np.stack(low), np.stack(high)
+
+    def _only(self, tasks: Sequence[Task]) -> Task:
+        if len(tasks) != 1 or tasks[0].scale != self._scale:
+            names = ", ".join(f"{task.name} (scale {task.scale})" for task in tasks)
+            raise ValueError(f"{self._label}: these pairs train one task of scale {self._scale}, not {names}")
+        return tasks[0]
+
+    def _check(self, record: Mapping[str, bytes], side: int) -> None:
+        (height, width), clean = size(record[self._degraded]), size(record[self._clean])
+        if min(height, width) < side:
+            raise UnusableRecord(f"{width} x {height} pixels, too small")
+        if clean != (height * self._scale, width * self._scale):
+            raise ValueError(
+                f"{self._label}: a degraded picture is {width} x {height}, its clean one {clean[1]} x {clean[0]};"
+                f" at scale {self._scale} that cannot be"
+            )
+
+
+def size(encoded: bytes) -> tuple[int, int]:
+    """Returns (height, width) of an encoded picture, from its header.
+
+    Raises:
+        UnusableRecord: it is none.
+    """
+    try:
+        with Image.open(io.BytesIO(encoded)) as image:
+            return image.height, image.width
+    except (OSError, Image.DecompressionBombError) as error:
+        raise UnusableRecord(str(error)) from None
+
+
+def decode(encoded, box) -> tf.Tensor:
+    """Returns the part `box` = (top, left, height, width) of an encoded picture, float32 (height, width, 3), 0..255.
+
+    Of a JPEG only that part is decoded.
+    """
+
+    def jpeg():
+        return tf.image.decode_and_crop_jpeg(encoded, box, channels=3, dct_method="INTEGER_ACCURATE")
+
+    def other():
+        pixels = tf.io.decode_image(encoded, channels=3, expand_animations=False)
+        return tf.slice(pixels, [box[0], box[1], 0], [box[2], box[3], 3])
+
+    return tf.cast(tf.cond(tf.io.is_jpeg(encoded), jpeg, other), tf.float32)
+
+
+def _middle(height: int, width: int, side: int) -> np.ndarray:
+    return np.array([(height - side) // 2, (width - side) // 2, side, side], np.int32)
+
+
+def _turned(patch: tf.Tensor, way: tf.Tensor) -> tf.Tensor:
+    """`sampling.augment`, inside a graph."""
+    turned = tf.image.rot90(tf.ensure_shape(patch, (None, None, 3)), tf.ensure_shape(way, ()) % 4)
+    return tf.cond(way >= 4, lambda: turned[:, ::-1], lambda: turned)
+
+
+def _text(encoded: bytes) -> np.ndarray:
+    return np.array(encoded, object)  # a NumPy string would lose zeros at its end
