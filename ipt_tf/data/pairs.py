@@ -75,7 +75,7 @@ class Pairs:
     def crop(self, position: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
         """Returns one random crop of both pictures, flipped and turned alike: (P, P, 3) and (sP, sP, 3) uint8."""
         low, high = self._read(sampling.picture_at(position, len(self), seed))
-        at = sampling.crop_at(position, *low.shape[:2], self.patch_size, seed)
+        at = sampling.crop_at(position, low.shape[:2], self.patch_size, seed)
 
         def patch(image: np.ndarray, s: int) -> np.ndarray:
             y, x, side = at.top * s, at.left * s, self.patch_size * s

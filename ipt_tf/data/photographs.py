@@ -93,7 +93,7 @@ class Photographs:
         meets every photograph once, in an order of its own.
         """
         photograph = self._read(sampling.picture_at(position, len(self), seed))
-        at = sampling.crop_at(position, *photograph.shape[:2], side, seed)
+        at = sampling.crop_at(position, photograph.shape[:2], side, seed)
         return sampling.augment(photograph[at.top : at.top + side, at.left : at.left + side], at.way)
 
     def middle(self, index: int, side: int) -> np.ndarray:

@@ -2,6 +2,7 @@
 
 import functools
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -27,10 +28,10 @@ def _permutation(epoch: int, count: int, seed: int) -> np.ndarray:
     return np.random.default_rng((seed, epoch)).permutation(count)
 
 
-def crop_at(position: int, height: int, width: int, side: int, seed: int) -> Crop:
-    """Returns the random crop of `side` pixels that a position takes from a picture."""
+def crop_at(position: int, size: Sequence[int], side: int, seed: int) -> Crop:
+    """Returns the random crop of `side` pixels that a position takes from a picture of size (height, width)."""
     rng = np.random.default_rng((seed, position))
-    top, left = (int(rng.integers(0, length - side + 1)) for length in (height, width))
+    top, left = (int(rng.integers(0, length - side + 1)) for length in size)
     return Crop(top, left, int(rng.integers(8)))
 
 

@@ -53,8 +53,8 @@ def open_dataset(
     records = _records(reference, builder, split or "train", pictures)
     label = f"{PREFIX}{builder.info.full_name}@{split or 'train'}#{','.join(features)}"
     if len(features) == 2:
-        return StoredPairs(records, label, *features, scale=scale)
-    return StoredPhotographs(records, label, *features)
+        return StoredPairs(records, label, features[0], features[1], scale)
+    return StoredPhotographs(records, label, features[0])
 
 
 def _prepared(name: str, data_dir: str | Path | None):
@@ -181,7 +181,7 @@ class StoredPhotographs(_Stored):
             side = patch_size * tasks[int(task)].scale
             place = sampling.picture_at(int(position), len(self), seed)
             encoded = self._usable(place, side)[self._clean]
-            at = sampling.crop_at(int(position), *size(encoded), side, seed)
+            at = sampling.crop_at(int(position), size(encoded), side, seed)
             return _text(encoded), np.array([at.top, at.left, side, side], np.int32), np.int32(at.way)
 
         def example(task, position):
@@ -253,7 +253,7 @@ class StoredPairs(_Stored):
         def look_up(position):
             record = self._usable(sampling.picture_at(int(position), len(self), seed), patch_size)
             low, high = record[self._degraded], record[self._clean]
-            at = sampling.crop_at(int(position), *size(low), patch_size, seed)
+            at = sampling.crop_at(int(position), size(low), patch_size, seed)
             return _text(low), _text(high), np.array([at.top, at.left], np.int32), np.int32(at.way)
 
         def example(_, position):

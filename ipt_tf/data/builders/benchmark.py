@@ -53,8 +53,13 @@ class IptBenchmark(tfds.core.GeneratorBasedBuilder):
 
     def _generate_examples(self, folder: Path):
         names = INPUTS[self.builder_config.name]
-        inputs = {name: sets.pictures(folder, tasks.find(name)) for name in names}
-        cleans = next(iter(inputs.values()), None) or sets.pictures(folder, tasks.find("denoise_50"))
-        for index, picture in enumerate(cleans):
-            degraded = {name: as_stored(found[index].degraded) for name, found in inputs.items()}
-            yield index, {"clean": as_stored(picture.clean), "name": picture.name, **degraded}
+        pictures = {name: sets.pictures(folder, tasks.find(name)) for name in names or ["denoise_50"]}
+        for index, (clean, *_) in enumerate(zip(*pictures.values(), strict=True)):
+            degraded = {name: as_stored(self._input(pictures[name][index])) for name in names}
+            yield index, {"clean": as_stored(clean.clean), "name": clean.name, **degraded}
+
+    @staticmethod
+    def _input(picture: sets.Picture) -> Path:
+        if picture.degraded is None:
+            raise FileNotFoundError(f"{picture.clean} has no input beside it")
+        return picture.degraded
