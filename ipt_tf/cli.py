@@ -116,7 +116,7 @@ def _tiling(options: argparse.Namespace) -> dict:
 
 
 def _load(options: argparse.Namespace):
-    start_keras()
+    start_keras(threads_per_operation=1)  # restoring calls the network from several threads
     from ipt_tf.model.ipt import IPT
 
     heads = {} if options.num_heads is None else {"num_heads": options.num_heads}
@@ -162,7 +162,12 @@ def _restore(options: argparse.Namespace) -> int:
     task = model.task(options.task)
     from ipt_tf.restoration import files
 
-    settings = {**_tiling(options), "tile": model.patch_size, "overwrite": options.overwrite}
+    settings = {
+        **_tiling(options),
+        "tile": model.patch_size,
+        "threads": model.threads,
+        "overwrite": options.overwrite,
+    }
     network = model.network(task.name)
     target = options.output or files.output_beside(source, task.name)
     if not source.is_dir():
@@ -310,7 +315,8 @@ def _add_run(parser: argparse.ArgumentParser, recipe: str) -> None:
     parser.add_argument(
         "--strategy",
         default="auto",
-        help="one, mirrored (all devices) or workers (TF_CONFIG) (default: what the machine and TF_CONFIG suggest)",
+        help="one, cores (a replica on each), mirrored (all devices) or workers (TF_CONFIG)"
+        " (default: what the machine and TF_CONFIG suggest)",
     )
     parser.add_argument(
         "--start-timeout", type=float, default=300, metavar="SECONDS", help="wait for workers (default: 300)"

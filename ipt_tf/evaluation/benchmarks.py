@@ -199,7 +199,7 @@ def _blended(model: IPT, **options) -> Callable[[np.ndarray, Task], np.ndarray]:
 
 def _official(model: IPT, **options) -> Callable[[np.ndarray, Task], np.ndarray]:
     return lambda image, task: official_restore(
-        image, model.network(task.name), task.scale, tile=model.patch_size, **options
+        image, model.network(task.name), task.scale, tile=model.patch_size, threads=model.threads, **options
     )
 
 

@@ -3,12 +3,10 @@
 import dataclasses
 import os
 import time
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
 
 import numpy as np
 from tqdm import tqdm
@@ -19,9 +17,7 @@ from ipt_tf.evaluation import metrics, published
 from ipt_tf.evaluation.baselines import Method
 from ipt_tf.evaluation.kept import Kept
 from ipt_tf.tasks import Task
-
-Item = TypeVar("Item")
-Result = TypeVar("Result")
+from ipt_tf.threads import ahead
 
 
 @dataclass(frozen=True)
@@ -91,7 +87,7 @@ def measure(
 ) -> Iterator[PictureScore]:
     """Yields the scores of every method on every picture of every set.
 
-    The first method runs in the calling thread, on all cores where it is a network; other threads read the next
+    The first method is called in this thread, and is on all cores where it is a network; other threads read the next
     pictures meanwhile, run the other methods and measure. A few pictures are in memory at a time.
 
     Args:
@@ -167,16 +163,3 @@ def _score(
         seconds=seconds,
         megapixels=pair.clean.shape[0] * pair.clean.shape[1] / 1e6,
     )
-
-
-def ahead(
-    function: Callable[[Item], Result], items: Iterable[Item], pool: ThreadPoolExecutor, depth: int = 2
-) -> Iterator[Result]:
-    """Yields `function(item)` for each item in order, and lets a pool work on the next `depth` meanwhile."""
-    pending: deque[Future[Result]] = deque()
-    for item in items:
-        pending.append(pool.submit(function, item))
-        if len(pending) > depth:
-            yield pending.popleft().result()
-    while pending:
-        yield pending.popleft().result()

@@ -1,5 +1,6 @@
 """One task of a network as a TensorFlow graph: the one module of the model that needs TensorFlow."""
 
+import os
 from collections.abc import Callable
 
 import keras
@@ -26,3 +27,11 @@ def compiled(network: keras.Model, side: int) -> Callable[[np.ndarray], np.ndarr
         return network(tiles, training=False)
 
     return lambda tiles: graph(tiles).numpy()
+
+
+def calls_at_once() -> int:
+    """Returns how many calls of a compiled network keep this machine busy: one per core, or one on a GPU.
+
+    An operation on a few tiles is too small to be divided: two calls on a core each are faster than one on two.
+    """
+    return 1 if tf.config.list_physical_devices("GPU") else os.cpu_count() or 1

@@ -274,6 +274,15 @@ class IPT(keras.Model):
         unit = np.float32(self.rgb_range / 255)
         return lambda tiles: run(tiles * unit) / unit
 
+    @property
+    def threads(self) -> int:
+        """Calls of `network` at once that suit the backend and this machine."""
+        if keras.backend.backend() != "tensorflow":
+            return 1
+        from ipt_tf.model import graph
+
+        return graph.calls_at_once()
+
     def restore(
         self,
         image: np.ndarray | str | Path,
@@ -314,6 +323,7 @@ class IPT(keras.Model):
             overlap=overlap,
             batch_size=batch_size,
             self_ensemble=self_ensemble,
+            threads=self.threads,
             progress=progress,
         )
 

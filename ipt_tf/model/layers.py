@@ -24,6 +24,13 @@ def _conv(inputs: int, filters: int, size: int, start: str, ends_branch: bool = 
     return keras.layers.Conv2D(filters, size, padding="same", **initializers)
 
 
+def _on_rows(tokens, linear):
+    """Applies a linear map to tokens (B, N, E) as to one matrix (B N, E), which backends fuse with what follows."""
+    _, count, dim = tokens.shape
+    rows = linear(ops.reshape(tokens, (-1, dim)))
+    return ops.reshape(rows, (-1, count, rows.shape[-1]))
+
+
 class Patches(keras.layers.Layer):
     """Cuts features into patches: (B, H, W, C) -> (B, N, C * patch_dim^2), channel-major tokens.
 
@@ -116,28 +123,33 @@ class Attention(keras.layers.Layer):
             self.output_bias_weight = self.add_weight(name="output_bias", shape=(dim,), initializer="zeros")
 
     def call(self, query, key, value, training=None):
-        q, k, v = (self._split_heads(x) for x in self._project(query, key, value))
-        scores = ops.matmul(q * (q.shape[-1] ** -0.5), ops.transpose(k, (0, 1, 3, 2)))
-        weights = self._dropout(ops.softmax(scores), training=training)
-        x = ops.matmul(self._merge_heads(ops.matmul(weights, v)), self.output_kernel)
+        q, k, v = self._project(query, key, value)
+        weights = self._dropout(ops.softmax(ops.matmul(q, ops.transpose(k, (0, 1, 3, 2)))), training=training)
+        x = _on_rows(
+            self._merge_heads(ops.matmul(weights, v)), lambda rows: ops.matmul(rows, self.output_kernel)
+        )
         return x + self.output_bias_weight if self.output_bias else x
 
     def _project(self, query, key, value):
-        kernel, dim = self.input_kernel, query.shape[-1]
+        """Returns q / sqrt(d), k and v, (B, h, N, d) each."""
         if query is key and key is value:
-            return ops.split(ops.matmul(query, kernel), 3, axis=-1)
+            return self._heads(query, 0, 3)
         if query is key:
-            q, k = ops.split(ops.matmul(query, kernel[:, : 2 * dim]), 2, axis=-1)
-            return q, k, ops.matmul(value, kernel[:, 2 * dim :])
-        q = ops.matmul(query, kernel[:, :dim])
+            return *self._heads(query, 0, 2), *self._heads(value, 2, 3)
         if key is value:
-            return q, *ops.split(ops.matmul(key, kernel[:, dim:]), 2, axis=-1)
-        return q, ops.matmul(key, kernel[:, dim : 2 * dim]), ops.matmul(value, kernel[:, 2 * dim :])
+            return *self._heads(query, 0, 1), *self._heads(key, 1, 3)
+        return *self._heads(query, 0, 1), *self._heads(key, 1, 2), *self._heads(value, 2, 3)
 
-    def _split_heads(self, x):
+    def _heads(self, x, first: int, last: int):
+        """Projects tokens by parts `first` to `last` of [q; k; v]: so many tensors (B, h, N, d)."""
         _, count, dim = x.shape
-        x = ops.reshape(x, (-1, count, self.num_heads, dim // self.num_heads))
-        return ops.transpose(x, (0, 2, 1, 3))
+        head_dim = dim // self.num_heads
+        # The kernel has fewer values than the queries, which it scales.
+        scale = ops.cast([head_dim**-0.5] * dim + [1.0] * (2 * dim), self.compute_dtype)
+        kernel = (ops.cast(self.input_kernel, self.compute_dtype) * scale)[:, first * dim : last * dim]
+        y = ops.matmul(ops.reshape(x, (-1, dim)), kernel)
+        y = ops.reshape(y, (-1, count, last - first, self.num_heads, head_dim))
+        return ops.unstack(ops.transpose(y, (2, 0, 3, 1, 4)))
 
     def _merge_heads(self, x):
         _, heads, count, dim = x.shape
@@ -178,8 +190,8 @@ class FeedForward(keras.layers.Layer):
         self.outer.build((*input_shape[:-1], 4 * dim))
 
     def call(self, x, training=None):
-        x = self._dropout(self.inner(x), training=training)
-        return self._dropout(self.outer(x), training=training)
+        x = self._dropout(_on_rows(x, self.inner), training=training)
+        return self._dropout(_on_rows(x, self.outer), training=training)
 
     def get_config(self):
         return {**super().get_config(), "dropout": self.dropout, "start": self.start}

@@ -32,6 +32,7 @@ def official_restore(
     batch_size: int = 64,
     stride: int | None = None,
     self_ensemble: bool = False,
+    threads: int = 1,
 ) -> np.ndarray:
     """Restores images with the tiles, averages and joins of the authors' evaluation.
 
@@ -44,6 +45,7 @@ def official_restore(
         stride: pixels from window to window. None is a quarter of a tile, 12 for 48: the published numbers.
             Three quarters, 36, is the cheaper form in the authors' MindSpore evaluation.
         self_ensemble: average over the 8 flips and transposes of the whole image.
+        threads: calls of the network at once, where it allows that.
 
     Returns:
         The restored image in the layout and dtype of `image` (float32 for floats), clipped to 0..255 and, for
@@ -63,7 +65,9 @@ def official_restore(
     def chop(images: np.ndarray) -> np.ndarray:
         return np.stack(
             [
-                forward_chop(each, network, scale, tile=tile, batch_size=batch_size, stride=stride)
+                forward_chop(
+                    each, network, scale, tile=tile, batch_size=batch_size, stride=stride, threads=threads
+                )
                 for each in images
             ]
         )
@@ -80,6 +84,7 @@ def forward_chop(
     tile: int = 48,
     batch_size: int = 64,
     stride: int | None = None,
+    threads: int = 1,
 ) -> np.ndarray:
     """The authors' `forward_chop`: one float image (H, W, 3) to (H * scale, W * scale, 3), not clipped.
 
@@ -113,7 +118,7 @@ def forward_chop(
     places = chain.from_iterable(product(*grid) for grid in grids)
     windows = (tiling.cut(image, top, left, tile) for top, left in places)
     total = (len(tops) + 1) * (len(lefts) + 1)
-    outputs = in_batches(network, windows, total, scale, batch_size)
+    outputs = in_batches(network, windows, total, scale, batch_size, threads)
 
     first = next(outputs)
     outputs = chain([first], outputs)  # the four grids below take their windows from it in turn

@@ -1,12 +1,14 @@
 """Image -> tiles -> network -> blend -> image, for any image size, in the memory of a band of tiles."""
 
 from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from itertools import islice, product
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from ipt_tf.restoration import tiling
+from ipt_tf.threads import ahead
 
 Network = Callable[[np.ndarray], ArrayLike]
 """Tiles (n, P, P, 3), float32, 0..255, to tiles (n, P * scale, P * scale, 3), not clipped."""
@@ -24,13 +26,14 @@ def restore(
     overlap: int = 10,
     batch_size: int = 16,
     self_ensemble: bool = False,
+    threads: int = 1,
     progress: Progress | None = None,
 ) -> np.ndarray:
     """Restores images of any size with a network that sees tiles of one size.
 
     The tiles overlap and are blended without seams (see `ipt_tf.restoration.tiling`); images smaller than a
     tile are mirrored to fill it. Beside the image and the result, both in their own dtype, only one row of
-    tiles and one batch are held.
+    tiles and a batch per thread are held.
 
     Args:
         image: RGB, (H, W, 3) or a batch (B, H, W, 3), H and W from 1 up; or grey, (H, W), (H, W, 1) or
@@ -48,6 +51,7 @@ def restore(
         self_ensemble: average the network over the 8 flips and transposes of each tile, before rounding.
             The authors' code transforms the whole image instead (`official_restore` does that), so that its
             grid of tiles is mirrored too; doing it tile by tile keeps the memory bounded.
+        threads: calls of the network at once, where it allows that.
         progress: called as `progress(done, total)` with tiles after each batch.
 
     Returns:
@@ -79,6 +83,7 @@ def restore(
         count * len(tops) * len(lefts),
         scale,
         batch_size,
+        threads,
         progress,
     )
 
@@ -99,30 +104,37 @@ def in_batches(
     total: int,
     scale: int,
     batch_size: int,
+    threads: int = 1,
     progress: Progress | None = None,
 ) -> Iterator[np.ndarray]:
     """Yields the network's output for each of `total` tiles, in their order.
 
     All calls have the same number of tiles, at most `batch_size`: 17 tiles in batches of 16 are 9 and 9 with one
-    repeated, not 16 and 1 (two shapes) nor 16 and 16 (15 computed for nothing).
+    repeated, not 16 and 1 (two shapes) nor 16 and 16 (15 computed for nothing). With several threads, each has a call.
 
     Raises:
         ValueError: the batch size is below 1, or the network returned another shape, NaN or infinity.
     """
     if batch_size < 1:
         raise ValueError(f"the batch size is a number of tiles from 1, not {batch_size}")
-    batches = -(-total // batch_size)
+    batches = max(-(-total // batch_size), min(threads, total))
     size = -(-total // batches)
-    tiles = iter(tiles)
-    done = 0
-    while batch := list(islice(tiles, size)):
+
+    def run(batch: list[np.ndarray]) -> np.ndarray:
         inputs = np.stack(batch + batch[-1:] * (size - len(batch)))
         outputs = np.asarray(network(inputs), np.float32)
         _check_outputs(outputs, inputs, scale)
-        done += len(batch)
-        if progress is not None:
-            progress(done, total)
-        yield from outputs[: len(batch)]
+        return outputs[: len(batch)]
+
+    tiles = iter(tiles)
+    chunks = iter(lambda: list(islice(tiles, size)), [])
+    done = 0
+    with ThreadPoolExecutor(threads) as pool:
+        for outputs in ahead(run, chunks, pool, depth=threads) if threads > 1 else map(run, chunks):
+            done += len(outputs)
+            if progress is not None:
+                progress(done, total)
+            yield from outputs
 
 
 def _check_outputs(outputs: np.ndarray, inputs: np.ndarray, scale: int) -> None:

@@ -69,6 +69,13 @@ def assert_same_weights(found, expected, atol):
         np.testing.assert_allclose(found[name], weight, rtol=0, atol=atol, err_msg=name)
 
 
+@pytest.mark.skipif(4 % (os.cpu_count() or 1), reason="a batch of 4 cannot be dealt out to this machine's cores")
+def test_a_replica_on_each_core_trains_the_weights_of_one_device(source, on_one_device, tmp_path):
+    finish(start(source, tmp_path / "run", strategy="cores"))
+    # Operations on one thread add in another order; Adam divides what is left of small gradients by themselves.
+    assert_same_weights(weights_in(tmp_path / "run"), on_one_device, atol=1e-5)
+
+
 def test_two_replicas_train_the_weights_of_one_device(source, on_one_device, tmp_path):
     finish(start(source, tmp_path / "run", devices=2, strategy="mirrored"))
     assert_same_weights(weights_in(tmp_path / "run"), on_one_device, atol=1e-6)
