@@ -69,7 +69,9 @@ def assert_same_weights(found, expected, atol):
         np.testing.assert_allclose(found[name], weight, rtol=0, atol=atol, err_msg=name)
 
 
-@pytest.mark.skipif(4 % (os.cpu_count() or 1), reason="a batch of 4 cannot be dealt out to this machine's cores")
+@pytest.mark.skipif(
+    4 % (os.cpu_count() or 1), reason="a batch of 4 cannot be dealt out to this machine's cores"
+)
 def test_a_replica_on_each_core_trains_the_weights_of_one_device(source, on_one_device, tmp_path):
     finish(start(source, tmp_path / "run", strategy="cores"))
     # Operations on one thread add in another order; Adam divides what is left of small gradients by themselves.
