@@ -73,6 +73,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_finetune(commands)
     _add_recipes(commands)
     _add_convert(commands)
+    _add_export(commands)
     return parser
 
 
@@ -419,6 +420,41 @@ def _add_convert(commands) -> None:
 def _convert(options: argparse.Namespace) -> int:
     _load(options).save_pretrained(options.output)
     print(options.output)
+    return 0
+
+
+def _add_export(commands) -> None:
+    parser = commands.add_parser(
+        "export",
+        help="write models for TF-Serving",
+        description="Write one SavedModel per task, OUT/ipt_<task>/<version>, for TF-Serving and `ipt serve`.",
+    )
+    parser.add_argument("--format", choices=["saved_model"], required=True, help="what to write")
+    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder to write into")
+    parser.add_argument(
+        "--tasks", nargs="+", default=["all"], metavar="T", help="tasks (default: all the model has)"
+    )
+    parser.add_argument(
+        "--version", type=_count, metavar="N", help="of the models (default: the next free number)"
+    )
+    _add_model(parser)
+    parser.set_defaults(run=_export)
+
+
+def _export(options: argparse.Namespace) -> int:
+    from ipt_tf.evaluation import outputs
+
+    outputs.check_folder(options.out)
+    tasks = None if options.tasks == ["all"] else options.tasks
+    options.task = tasks[0] if tasks and len(tasks) == 1 else None
+    model = _load(options)
+    from ipt_tf.export import saved_model
+
+    with _tasks_by_name():
+        folders = saved_model.export_tasks(
+            model, options.out, tasks, version=options.version, source=options.model
+        )
+    print(*folders, sep="\n")
     return 0
 
 

@@ -1,0 +1,1 @@
+"""Models for TF-Serving (SavedModel) and for phones (LiteRT)."""
