@@ -1,8 +1,10 @@
 """Starting Keras in a terminal, without what its backend has to say."""
 
+import contextlib
 import logging
 import os
 import sys
+from collections.abc import Iterator
 
 from ipt_tf import memory
 
@@ -16,11 +18,18 @@ def start_keras() -> None:
     memory.keep_freed()
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     logging.getLogger("tensorflow").setLevel(logging.ERROR)
+    with no_stderr():
+        import ipt_tf.model.ipt  # noqa: F401
+
+
+@contextlib.contextmanager
+def no_stderr() -> Iterator[None]:
+    """Within it, nothing reaches the terminal's stderr, not even from C++."""
     sys.stderr.flush()
     kept, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
     os.dup2(nowhere, 2)
     try:
-        import ipt_tf.model.ipt  # noqa: F401
+        yield
     finally:
         os.dup2(kept, 2)
         os.close(kept)

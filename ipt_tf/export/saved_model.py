@@ -15,15 +15,13 @@ import os
 import secrets
 import shutil
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import keras
 import tensorflow as tf
 
-from ipt_tf._version import __version__
-from ipt_tf.export import pictures, tiles, warmup
-from ipt_tf.model import checkpoints
+from ipt_tf.export import pictures, single_task, tiles, warmup
 from ipt_tf.model.ipt import IPT
 
 ORIGIN = "ipt_tf.json"
@@ -37,6 +35,7 @@ def export_tasks(
     *,
     version: int | None = None,
     source: str | Path | None = None,
+    log: Callable[[Path], object] | None = None,
 ) -> list[Path]:
     """Writes one SavedModel per task.
 
@@ -46,6 +45,7 @@ def export_tasks(
         tasks: names; all the model has by default.
         version: number of the version, from 1; by default, for each task the one after its largest.
         source: where the model was loaded from; see `export`.
+        log: called with each folder as soon as it is there.
 
     Returns:
         The folders, `<out>/ipt_<task>/<version>`, in the order of the tasks.
@@ -60,9 +60,12 @@ def export_tasks(
     """
     names = [model.task(name).name for name in (model.task_names if tasks is None else tasks)]
     folders = [folder_of(Path(out), name, version) for name in names]
-    for name, folder in zip(names, folders, strict=True):
+    for folder in folders:
         _check_free(folder)
+    for name, folder in zip(names, folders, strict=True):
         export(model.for_task(name), folder, source=source)
+        if log is not None:
+            log(folder)
     return folders
 
 
@@ -117,12 +120,10 @@ def _check_free(folder: Path) -> None:
 def _archive(view: IPT) -> keras.export.ExportArchive:
     """Returns the model's signatures, with its own variables and no others."""
     scale, side = view.task().scale, view.patch_size
-    unit = view.rgb_range / 255
     tile_batch = tf.TensorSpec((None, side, side, 3), tf.float32, name="images")
 
-    @tf.function(input_signature=[tile_batch])
-    def network(images):
-        return view(images * unit, training=False) / unit
+    # One function, which all signatures call: its graph is stored once.
+    network = tf.function(single_task.network(view), input_signature=[tile_batch])
 
     def finite(images):
         message = "the image, or what the network made of it, is not finite"
@@ -156,15 +157,7 @@ def _clipped(rows: tf.Tensor) -> tf.Tensor:
 
 def _write_extras(view: IPT, folder: Path, source: str | Path | None) -> None:
     folder.mkdir()
-    origin = {
-        "ipt_tf": __version__,
-        "task": view.task().name,
-        "scale": view.task().scale,
-        "tile": view.patch_size,
-        "source": None if source is None else str(source),
-        "sha256": checkpoints.digest(view, source),
-        "config": checkpoints.arguments(view),
-    }
+    origin = single_task.origin(view, source)
     (folder / ORIGIN).write_text(json.dumps(origin, indent=1) + "\n")
     try:
         warmup.write(folder / warmup.FILE, view.task().name, view.patch_size)
