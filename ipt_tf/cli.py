@@ -14,6 +14,7 @@ from pathlib import Path
 
 from ipt_tf._version import __version__
 from ipt_tf.console import start_keras
+from ipt_tf.export import VARIANTS
 
 
 class UsageError(ValueError):
@@ -73,6 +74,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_finetune(commands)
     _add_recipes(commands)
     _add_convert(commands)
+    _add_export(commands)
     return parser
 
 
@@ -145,42 +147,59 @@ def _add_restore(commands) -> None:
     parser.add_argument(
         "-o", "--output", type=Path, metavar="OUT", help="file or folder to write (default: INPUT_<task>)"
     )
-    parser.add_argument("--task", required=True, help="sr_x2, sr_x3, sr_x4, derain, denoise_30 or denoise_50")
+    parser.add_argument(
+        "--task",
+        help="sr_x2, sr_x3, sr_x4, derain, denoise_30 or denoise_50; a .tflite file has its own",
+    )
     parser.add_argument("--overwrite", action="store_true", help="replace outputs that exist already")
     _add_model(parser)
     _add_tiling(parser)
-    parser.set_defaults(run=_restore)
+    parser.set_defaults(run=_restore, usage_error=parser.error)
 
 
 def _restore(options: argparse.Namespace) -> int:
     from ipt_tf import images
 
     source: Path = options.input
+    if options.task is None and not _is_litert(options.model):
+        options.usage_error("--task is needed, unless --model is a .tflite file")
     if not source.exists():
         raise images.ImageError(f"{source} does not exist")
-    model = _load(options)
-    task = model.task(options.task)
     from ipt_tf.restoration import files
 
-    settings = {
-        **_tiling(options),
-        "tile": model.patch_size,
-        "threads": model.threads,
-        "overwrite": options.overwrite,
-    }
-    network = model.network(task.name)
-    target = options.output or files.output_beside(source, task.name)
+    network, task, settings = _network(options)
+    settings |= {**_tiling(options), "overwrite": options.overwrite}
+    target = options.output or files.output_beside(source, task)
     if not source.is_dir():
         if options.output and target.is_dir():
             target = files.output_of(target / source.name)
-        files.restore_file(source, target, network, task.scale, **settings)
+        files.restore_file(source, target, network, **settings)
         print(target)
         return 0
-    summary = files.restore_folder(source, target, network, task.scale, **settings)
+    summary = files.restore_folder(source, target, network, **settings)
     for path, message in summary.failed:
         _say(message if str(path) in message else f"{path}: {message}")
     print(f"{summary.restored} restored, {summary.skipped} skipped, {len(summary.failed)} failed: {target}")
     return 1 if summary.failed else 0
+
+
+def _is_litert(model: str) -> bool:
+    return Path(model).suffix.lower() == ".tflite"
+
+
+def _network(options: argparse.Namespace):
+    """Returns what `restoration` needs of --model: a callable, the task's name, and settings that go with it."""
+    if not _is_litert(options.model):
+        model = _load(options)
+        task = model.task(options.task)
+        settings = {"scale": task.scale, "tile": model.patch_size, "threads": model.threads}
+        return model.network(task.name), task.name, settings
+    from ipt_tf.restoration.litert import Runner
+
+    runner = Runner(options.model)
+    if options.task not in (None, runner.task):
+        raise UsageError(f"{options.model} restores {runner.task}, not {options.task}")
+    return runner, runner.task, {"scale": runner.scale, "tile": runner.tile}
 
 
 def _add_evaluate(commands) -> None:
@@ -430,6 +449,69 @@ def _add_convert(commands) -> None:
 def _convert(options: argparse.Namespace) -> int:
     _load(options).save_pretrained(options.output)
     print(options.output)
+    return 0
+
+
+def _add_export(commands) -> None:
+    parser = commands.add_parser(
+        "export",
+        help="write models for TF-Serving and for phones",
+        description=(
+            "Write models that need neither this package nor Keras: per task a SavedModel DIR/ipt_<task>/<version>"
+            " for TF-Serving and `ipt serve`, or LiteRT files DIR/ipt_<task>_<variant>.tflite for phones, which"
+            " `ipt restore --model` takes too."
+        ),
+    )
+    parser.add_argument("--format", choices=["saved_model", "tflite"], required=True, help="what to write")
+    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder to write into")
+    parser.add_argument(
+        "--tasks", nargs="+", default=["all"], metavar="T", help="tasks (default: all the model has)"
+    )
+    parser.add_argument(
+        "--version", type=_count, metavar="N", help="of saved models (default: the next free number)"
+    )
+    parser.add_argument(
+        "--variants", nargs="+", choices=VARIANTS, metavar="V", help=f"{', '.join(VARIANTS)} (default: all)"
+    )
+    parser.add_argument(
+        "--calibrate",
+        dest="photographs",
+        type=Path,
+        metavar="PHOTOGRAPHS",
+        help="folder of clean photographs like those that int8 is to restore (default: one that ships)",
+    )
+    _add_model(parser)
+    parser.set_defaults(run=_export)
+
+
+def _export(options: argparse.Namespace) -> int:
+    from ipt_tf import images
+    from ipt_tf.evaluation import outputs
+
+    own = ["version"] if options.format == "saved_model" else ["variants", "photographs"]
+    if options.format == "saved_model" and (options.variants or options.photographs):
+        raise UsageError("--variants and --calibrate are for --format tflite")
+    if options.format == "tflite" and options.version:
+        raise UsageError("--version is for --format saved_model")
+    outputs.check_folder(options.out)
+    if options.photographs:
+        images.find(options.photographs)
+    tasks = None if options.tasks == ["all"] else options.tasks
+    options.task = tasks[0] if tasks and len(tasks) == 1 else None
+    model = _load(options)
+    from ipt_tf.export import litert, saved_model
+
+    export = (saved_model if options.format == "saved_model" else litert).export_tasks
+    settings = {name: value for name in own if (value := getattr(options, name)) is not None}
+    with _tasks_by_name():
+        export(
+            model,
+            options.out,
+            tasks,
+            source=options.model,
+            log=functools.partial(print, flush=True),
+            **settings,
+        )
     return 0
 
 

@@ -1,8 +1,10 @@
 """Starting Keras in a terminal, without what its backend has to say."""
 
+import contextlib
 import logging
 import os
 import sys
+from collections.abc import Iterator
 
 from ipt_tf import memory
 
@@ -21,16 +23,23 @@ def start_keras(threads_per_operation: int | None = None) -> None:
     os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     logging.getLogger("tensorflow").setLevel(logging.ERROR)
-    sys.stderr.flush()
-    kept, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nowhere, 2)
-    try:
+    with no_stderr():
         import ipt_tf.model.ipt  # noqa: F401
 
         if threads_per_operation and "tensorflow" in sys.modules:
             import tensorflow as tf
 
             tf.config.threading.set_intra_op_parallelism_threads(threads_per_operation)
+
+
+@contextlib.contextmanager
+def no_stderr() -> Iterator[None]:
+    """Within it, nothing reaches the terminal's stderr, not even from C++."""
+    sys.stderr.flush()
+    kept, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, 2)
+    try:
+        yield
     finally:
         os.dup2(kept, 2)
         os.close(kept)

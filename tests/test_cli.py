@@ -337,3 +337,40 @@ def test_a_reader_that_has_seen_enough_is_no_error():
     run = subprocess.run(["bash", "-c", command], capture_output=True, text=True)
     assert run.stdout == "ours\n"
     assert run.stderr == ""
+
+
+def test_export_writes_versions_for_servers_and_files_for_phones(capsys, model, photo, tmp_path):
+    command = ("export", "--model", model, "--tasks", "derain", "--out", tmp_path / "out")
+    code, out, err = run(capsys, *command, "--format", "saved_model", "--version", 3)
+    assert (code, out, err) == (0, str(tmp_path / "out/ipt_derain/3"), "")
+    assert (tmp_path / "out/ipt_derain/3/saved_model.pb").is_file()
+    code, out, err = run(capsys, *command, "--format", "tflite", "--variants", "float16")
+    phone = tmp_path / "out/ipt_derain_float16.tflite"
+    assert (code, out, err) == (0, str(phone), "")
+    assert run(capsys, "restore", photo, "--model", phone)[0] == 0
+    restored = images.read(photo.with_name("photo_derain.png")).pixels
+    np.testing.assert_allclose(restored.astype(int), images.read(photo).pixels, atol=1)
+    code, _, err = run(capsys, "restore", photo, "--model", phone, "--task", "sr_x2")
+    assert (code, err) == (2, f"ipt: {phone} restores derain, not sr_x2")
+
+
+def test_export_refuses_what_it_cannot_write_or_does_not_know(capsys, model, photo, tmp_path):
+    (tmp_path / "ipt_derain/2").mkdir(parents=True)
+    saved_model = ("--format", "saved_model")
+    for code, message, arguments in (
+        (1, f"{photo}: {photo} is a file, not a folder", (*saved_model, "--out", photo)),
+        (1, f"{tmp_path}/ipt_derain/2 exists already", (*saved_model, "--out", tmp_path, "--version", 2)),
+        (
+            2,
+            "it has sr_x2, derain, denoise_50",
+            (*saved_model, "--out", tmp_path, "--tasks", "derain", "dehaze"),
+        ),
+        (2, "--variants and --calibrate are for", (*saved_model, "--out", tmp_path, "--variants", "int8")),
+        (2, "--version is for", ("--format", "tflite", "--out", tmp_path, "--version", 2)),
+        (1, "nowhere does not exist", ("--format", "tflite", "--out", tmp_path, "--calibrate", "nowhere")),
+    ):
+        found, out, err = run(capsys, "export", "--model", model, *arguments)
+        assert (found, out) == (code, "")
+        assert message in err
+        assert "\n" not in err
+    assert sorted(os.listdir(tmp_path)) == ["ipt_derain", "photo.png"]

@@ -6,7 +6,6 @@ clamped to 0..255 but not rounded.
 """
 
 import dataclasses
-import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -175,7 +174,7 @@ def evaluate(
         others.append(baselines.NON_LOCAL_MEANS)
     conditions = Conditions(
         model="model in memory" if source is None else str(source),
-        sha256=_sha256(model, source),
+        sha256=checkpoints.digest(model, source),
         network=_size(model),
         tiling=f"tiles of {model.patch_size} {tiles}{', self-ensemble of 8' if self_ensemble else ''}",
         noise="clamped to 0..255" if clamp_noise else "not clamped",
@@ -201,15 +200,6 @@ def _official(model: IPT, **options) -> Callable[[np.ndarray, Task], np.ndarray]
     return lambda image, task: official_restore(
         image, model.network(task.name), task.scale, tile=model.patch_size, threads=model.threads, **options
     )
-
-
-def _sha256(model: IPT, source: str | Path | None) -> str:
-    if source is not None:
-        return hashlib.sha256(checkpoints.weights_file(source).read_bytes()).hexdigest()
-    digest = hashlib.sha256()
-    for name, tensor in sorted(checkpoints.tensors_of(model).items()):
-        digest.update(name.encode() + tensor.tobytes())
-    return digest.hexdigest()
 
 
 def _size(model: IPT) -> str:

@@ -353,6 +353,21 @@ def weights_file(source: str | Path) -> Path:
     return path / WEIGHTS if path.is_dir() else path
 
 
+def digest(model: IPT, source: str | Path | None = None) -> str:
+    """Returns the sha256 of a model's weights, in hexadecimal: of the file at `source`, else of those in memory.
+
+    Args:
+        model: whose weights.
+        source: the preset, folder or file that they were loaded from.
+    """
+    if source is not None:
+        return hashlib.sha256(weights_file(source).read_bytes()).hexdigest()
+    total = hashlib.sha256()
+    for name, tensor in sorted(tensors_of(model).items()):
+        total.update(name.encode() + tensor.tobytes())
+    return total.hexdigest()
+
+
 def _located(source: str | Path) -> Path:
     """Returns the file or folder that a source names, the folder of a preset for its name."""
     path = Path(source)

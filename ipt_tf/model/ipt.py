@@ -363,6 +363,27 @@ class IPT(keras.Model):
 
         checkpoints.save(self, folder, dtype)
 
+    def export(self, filepath: str | Path, format: str = "tf_saved_model", **options) -> None:
+        """Writes a model of one task for inference without this package; by default a SavedModel for TF-Serving.
+
+        Args:
+            filepath: a folder that does not exist yet, such as `models/ipt_derain/1`.
+            format: `"tf_saved_model"` (see `ipt_tf.export.saved_model`), or another of `keras.Model.export`.
+            options: of that format.
+
+        Raises:
+            ValueError: the model has several tasks, or the folder exists or cannot be written.
+
+        Example:
+            >>> model.for_task("derain").export("models/ipt_derain/1")
+        """
+        if format != "tf_saved_model":
+            super().export(filepath, format, **options)
+            return
+        from ipt_tf.export import saved_model
+
+        saved_model.export(self, filepath, **options)
+
     def get_config(self):
         arguments = (
             "num_features patch_size patch_dim num_heads num_layers dropout rgb_range formulation start"
