@@ -29,7 +29,8 @@ def start_keras(threads_per_operation: int | None = None) -> None:
         if threads_per_operation and "tensorflow" in sys.modules:
             import tensorflow as tf
 
-            tf.config.threading.set_intra_op_parallelism_threads(threads_per_operation)
+            with contextlib.suppress(RuntimeError):  # it has computed something already: slower, not wrong
+                tf.config.threading.set_intra_op_parallelism_threads(threads_per_operation)
 
 
 @contextlib.contextmanager
