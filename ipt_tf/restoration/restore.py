@@ -1,6 +1,8 @@
 """Image -> tiles -> network -> blend -> image, for any image size, in the memory of a band of tiles."""
 
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import islice, product
 
 import numpy as np
@@ -24,6 +26,7 @@ def restore(
     overlap: int = 10,
     batch_size: int = 16,
     self_ensemble: bool = False,
+    in_flight: int = 1,
     progress: Progress | None = None,
 ) -> np.ndarray:
     """Restores images of any size with a network that sees tiles of one size.
@@ -48,6 +51,8 @@ def restore(
         self_ensemble: average the network over the 8 flips and transposes of each tile, before rounding.
             The authors' code transforms the whole image instead (`official_restore` does that), so that its
             grid of tiles is mirrored too; doing it tile by tile keeps the memory bounded.
+        in_flight: calls of the network at the same time, from threads. More than 1 keeps a network on another
+            machine busy while tiles are cut and blended here.
         progress: called as `progress(done, total)` with tiles after each batch.
 
     Returns:
@@ -80,6 +85,7 @@ def restore(
         scale,
         batch_size,
         progress,
+        in_flight,
     )
 
     restored = np.empty((count, height * scale, width * scale, 3 if is_rgb(image) else 1), own_dtype(image))
@@ -100,6 +106,7 @@ def in_batches(
     scale: int,
     batch_size: int,
     progress: Progress | None = None,
+    in_flight: int = 1,
 ) -> Iterator[np.ndarray]:
     """Yields the network's output for each of `total` tiles, in their order.
 
@@ -114,15 +121,46 @@ def in_batches(
     batches = -(-total // batch_size)
     size = -(-total // batches)
     tiles = iter(tiles)
-    done = 0
-    while batch := list(islice(tiles, size)):
-        inputs = np.stack(batch + batch[-1:] * (size - len(batch)))
+
+    def checked(inputs: np.ndarray) -> np.ndarray:
         outputs = np.asarray(network(inputs), np.float32)
         _check_outputs(outputs, inputs, scale)
-        done += len(batch)
+        return outputs
+
+    def inputs() -> Iterator[np.ndarray]:
+        while batch := list(islice(tiles, size)):
+            yield np.stack(batch + batch[-1:] * (size - len(batch)))
+
+    done = 0
+    for outputs in _map_ahead(checked, inputs(), in_flight):
+        outputs = outputs[: total - done]
+        done += len(outputs)
         if progress is not None:
             progress(done, total)
-        yield from outputs[: len(batch)]
+        yield from outputs
+
+
+def _map_ahead(
+    function: Callable[[np.ndarray], np.ndarray], inputs: Iterable[np.ndarray], in_flight: int
+) -> Iterator[np.ndarray]:
+    """`map`, with up to `in_flight` calls at the same time, and no more inputs taken than that."""
+    if in_flight < 1:
+        raise ValueError(f"the calls in flight are a number from 1, not {in_flight}")
+    if in_flight == 1:
+        yield from map(function, inputs)
+        return
+    with ThreadPoolExecutor(in_flight) as threads:
+        called: deque[Future] = deque()
+        try:
+            for each in inputs:
+                called.append(threads.submit(function, each))
+                if len(called) == in_flight:
+                    yield called.popleft().result()
+            while called:
+                yield called.popleft().result()
+        finally:
+            for waiting in called:
+                waiting.cancel()
 
 
 def _check_outputs(outputs: np.ndarray, inputs: np.ndarray, scale: int) -> None:
