@@ -13,7 +13,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK ?= 1
 
 $(INSTALLED): pyproject.toml setup.cfg
 	$(PYTHON) -m venv $(VENV)
-	$(VENV)/bin/pip install --quiet --editable '.[dev,train]'
+	$(VENV)/bin/pip install --quiet --editable '.[dev,serving,train]'
 	touch $@
 
 demo: $(INSTALLED)  ## restore a noisy photograph and write the side-by-side picture
@@ -55,7 +55,7 @@ test-oldest: $(OLDEST)/.installed  ## the tests with the lowest versions that se
 $(OLDEST)/.installed: pyproject.toml setup.cfg
 	$(PYTHON) -m venv $(OLDEST)
 	sed -n 's/^ *\([a-z-]*\)>=\([0-9.]*\)$$/\1==\2/p' setup.cfg > $(OLDEST)/lowest.txt
-	$(OLDEST)/bin/pip install --quiet --editable '.[dev,train]' --constraint $(OLDEST)/lowest.txt
+	$(OLDEST)/bin/pip install --quiet --editable '.[dev,serving,train]' --constraint $(OLDEST)/lowest.txt
 	touch $@
 
 ci: lint test test-backends

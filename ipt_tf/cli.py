@@ -13,7 +13,7 @@ import warnings
 from pathlib import Path
 
 from ipt_tf._version import __version__
-from ipt_tf.console import start_keras
+from ipt_tf.console import start_keras, start_tensorflow
 from ipt_tf.export import VARIANTS
 
 
@@ -75,6 +75,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_recipes(commands)
     _add_convert(commands)
     _add_export(commands)
+    _add_serve(commands)
     return parser
 
 
@@ -152,6 +153,17 @@ def _add_restore(commands) -> None:
         help="sr_x2, sr_x3, sr_x4, derain, denoise_30 or denoise_50; a .tflite file has its own",
     )
     parser.add_argument("--overwrite", action="store_true", help="replace outputs that exist already")
+    parser.add_argument(
+        "--server",
+        metavar="URL",
+        help="restore there: grpc://HOST:8500 or http://HOST:8501 (grpcs, https: TLS)",
+    )
+    parser.add_argument(
+        "--ca",
+        type=Path,
+        metavar="FILE",
+        help="certificates (PEM) to trust a TLS server by (default: the system's)",
+    )
     _add_model(parser)
     _add_tiling(parser)
     parser.set_defaults(run=_restore, usage_error=parser.error)
@@ -165,18 +177,36 @@ def _restore(options: argparse.Namespace) -> int:
         options.usage_error("--task is needed, unless --model is a .tflite file")
     if not source.exists():
         raise images.ImageError(f"{source} does not exist")
+    if options.server:
+        return _restore_at_server(source, options)
+    network, task, settings = _network(options)
+    return _restore_with(source, task, options, network=network, **settings)
+
+
+def _restore_at_server(source: Path, options: argparse.Namespace) -> int:
+    from ipt_tf.serving.client import Client
+
+    try:
+        client = Client(options.server, options.task, ca=options.ca, ready_within=20)
+    except ModuleNotFoundError as error:
+        raise OSError(str(error)) from None
+    with client:
+        settings = {"network": client.network, "scale": client.scale, "tile": client.tile, "threads": 4}
+        return _restore_with(source, options.task, options, **settings)
+
+
+def _restore_with(source: Path, task: str, options: argparse.Namespace, **settings) -> int:
     from ipt_tf.restoration import files
 
-    network, task, settings = _network(options)
     settings |= {**_tiling(options), "overwrite": options.overwrite}
     target = options.output or files.output_beside(source, task)
     if not source.is_dir():
         if options.output and target.is_dir():
             target = files.output_of(target / source.name)
-        files.restore_file(source, target, network, **settings)
+        files.restore_file(source, target, **settings)
         print(target)
         return 0
-    summary = files.restore_folder(source, target, network, **settings)
+    summary = files.restore_folder(source, target, **settings)
     for path, message in summary.failed:
         _say(message if str(path) in message else f"{path}: {message}")
     print(f"{summary.restored} restored, {summary.skipped} skipped, {len(summary.failed)} failed: {target}")
@@ -512,6 +542,82 @@ def _export(options: argparse.Namespace) -> int:
             log=functools.partial(print, flush=True),
             **settings,
         )
+    return 0
+
+
+def _add_serve(commands) -> None:
+    parser = commands.add_parser(
+        "serve",
+        help="serve exported models to this machine, as TF-Serving does",
+        description=(
+            "Serve the models in a folder, as `ipt export` writes them, over TF-Serving's gRPC and REST, for laptops"
+            " and tests. New versions are picked up. SIGTERM or Ctrl-C stops it when the requests at hand are answered."
+        ),
+    )
+    parser.add_argument(
+        "--models", type=Path, required=True, metavar="DIR", help="folder of NAME/VERSION/saved_model.pb"
+    )
+    parser.add_argument(
+        "--host", default="127.0.0.1", help="address to listen at (default: 127.0.0.1, this machine only)"
+    )
+    parser.add_argument("--port", type=int, default=8500, help="of gRPC (default: 8500)")
+    parser.add_argument("--rest-port", type=int, default=8501, help="of REST (default: 8501)")
+    parser.add_argument(
+        "--model-config-file",
+        type=Path,
+        metavar="FILE",
+        help="TF-Serving's models.config; its version labels are used",
+    )
+    parser.add_argument(
+        "--batching-parameters-file",
+        type=Path,
+        metavar="FILE",
+        help="TF-Serving's, for the tiles of requests",
+    )
+    parser.add_argument(
+        "--max-requests", type=_count, default=64, metavar="N", help="that are computed or wait (default: 64)"
+    )
+    parser.add_argument(
+        "--max-megabytes", type=_count, default=64, metavar="N", help="of a request (default: 64)"
+    )
+    parser.add_argument(
+        "--max-megapixels",
+        type=_count,
+        default=16,
+        metavar="N",
+        help="of pictures in a request (default: 16)",
+    )
+    parser.add_argument(
+        "--tls", type=Path, nargs=2, metavar=("CERTIFICATE", "KEY"), help="files (PEM) to serve with TLS"
+    )
+    parser.set_defaults(run=_serve)
+
+
+def _serve(options: argparse.Namespace) -> int:
+    start_tensorflow()
+    from ipt_tf.serving import configs, server
+
+    def started(port: int, rest_port: int, names: list[str]) -> None:
+        tls = "s" if options.tls else ""
+        print(
+            f"grpc{tls}://{options.host}:{port} and http{tls}://{options.host}:{rest_port} serve",
+            *names,
+            flush=True,
+        )
+
+    batching, labels = options.batching_parameters_file, options.model_config_file
+    settings = server.Settings(
+        host=options.host,
+        port=options.port,
+        rest_port=options.rest_port,
+        batching=configs.read_batching(batching) if batching else configs.Batching(),
+        labels=configs.read_labels(labels) if labels else {},
+        max_requests=options.max_requests,
+        max_bytes=options.max_megabytes * 2**20,
+        max_pixels=options.max_megapixels * 1_000_000,
+        certificate=tuple(options.tls) if options.tls else None,
+    )
+    server.run(options.models, settings, started)
     return 0
 
 

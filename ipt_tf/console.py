@@ -1,6 +1,7 @@
-"""Starting Keras in a terminal, without what its backend has to say."""
+"""Starting Keras or TensorFlow in a terminal, without what they have to say."""
 
 import contextlib
+import importlib
 import logging
 import os
 import sys
@@ -12,11 +13,27 @@ from ipt_tf import memory
 def start_keras(threads_per_operation: int | None = None) -> None:
     """Imports Keras and its backend silently, which takes some seconds with TensorFlow.
 
-    TensorFlow's C++ code writes to stderr while it starts, before its log level counts; and its Python code
-    takes one trace per task, which is meant, for retracing by mistake.
-
     Args:
         threads_per_operation: of TensorFlow on CPUs; default: its own choice, all cores.
+    """
+    _import_silently("ipt_tf.model.ipt")
+    if threads_per_operation and "tensorflow" in sys.modules:
+        import tensorflow as tf
+
+        with contextlib.suppress(RuntimeError):  # it has computed something already: slower, not wrong
+            tf.config.threading.set_intra_op_parallelism_threads(threads_per_operation)
+
+
+def start_tensorflow() -> None:
+    """Imports TensorFlow silently, without Keras."""
+    _import_silently("tensorflow")
+
+
+def _import_silently(module: str) -> None:
+    """Imports a module that starts TensorFlow.
+
+    TensorFlow's C++ code writes to stderr while it starts, before its log level counts; and its Python code
+    takes one trace per task, which is meant, for retracing by mistake.
     """
     memory.keep_freed()
     # TensorFlow has oneDNN's kernels on by default only where the processor has AVX-512 VNNI; they are faster without.
@@ -24,13 +41,7 @@ def start_keras(threads_per_operation: int | None = None) -> None:
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     logging.getLogger("tensorflow").setLevel(logging.ERROR)
     with no_stderr():
-        import ipt_tf.model.ipt  # noqa: F401
-
-        if threads_per_operation and "tensorflow" in sys.modules:
-            import tensorflow as tf
-
-            with contextlib.suppress(RuntimeError):  # it has computed something already: slower, not wrong
-                tf.config.threading.set_intra_op_parallelism_threads(threads_per_operation)
+        importlib.import_module(module)
 
 
 @contextlib.contextmanager

@@ -162,6 +162,33 @@ def read(path: str | os.PathLike) -> Photograph:
         raise ImageError(f"{path} is damaged: {' '.join(str(error).split())}") from error
 
 
+def claimed_size(data: bytes, formats: tuple[str, ...]) -> tuple[int, int]:
+    """Returns the height and width that the header of a picture's file claims, and decodes nothing.
+
+    Args:
+        data: the content of the file.
+        formats: the kinds that are taken, by Pillow's names, such as "PNG".
+
+    Raises:
+        ImageError: a picture of none of these kinds, or one larger than `MAX_PIXELS`.
+
+    Example:
+        >>> claimed_size(Path("photo.jpg").read_bytes(), ("PNG", "JPEG"))
+        (3000, 4000)
+    """
+    try:
+        with Image.open(io.BytesIO(data), formats=formats) as image:
+            width, height = image.size
+    except UnidentifiedImageError:
+        raise ImageError(f"is not a picture of the kinds that are taken: {', '.join(formats)}") from None
+    except Image.DecompressionBombError:
+        raise ImageError(_TOO_LARGE) from None
+    except Exception as error:  # decoders raise whatever they like on damaged files
+        raise ImageError(f"is damaged: {' '.join(str(error).split())}") from None
+    _check_size(width, height)
+    return height, width
+
+
 _TOO_LARGE = f"claims more than {MAX_PIXELS // 1_000_000} megapixels; cut it into parts first"
 
 

@@ -51,7 +51,8 @@ def restore(
         self_ensemble: average the network over the 8 flips and transposes of each tile, before rounding.
             The authors' code transforms the whole image instead (`official_restore` does that), so that its
             grid of tiles is mirrored too; doing it tile by tile keeps the memory bounded.
-        threads: calls of the network at once, where it allows that.
+        threads: calls of the network at once, where it allows that: one per core, or some that keep a network on
+            another machine busy.
         progress: called as `progress(done, total)` with tiles after each batch.
 
     Returns:
@@ -113,10 +114,13 @@ def in_batches(
     repeated, not 16 and 1 (two shapes) nor 16 and 16 (15 computed for nothing). With several threads, each has a call.
 
     Raises:
-        ValueError: the batch size is below 1, or the network returned another shape, NaN or infinity.
+        ValueError: the batch size or the number of threads is below 1, or the network returned another shape, NaN or
+            infinity.
     """
     if batch_size < 1:
         raise ValueError(f"the batch size is a number of tiles from 1, not {batch_size}")
+    if threads < 1:
+        raise ValueError(f"the threads are a number from 1, not {threads}")
     batches = max(-(-total // batch_size), min(threads, total))
     size = -(-total // batches)
 
@@ -130,7 +134,7 @@ def in_batches(
     chunks = iter(lambda: list(islice(tiles, size)), [])
     done = 0
     with ThreadPoolExecutor(threads) as pool:
-        for outputs in ahead(run, chunks, pool, depth=threads) if threads > 1 else map(run, chunks):
+        for outputs in ahead(run, chunks, pool, depth=threads - 1) if threads > 1 else map(run, chunks):
             done += len(outputs)
             if progress is not None:
                 progress(done, total)

@@ -169,6 +169,30 @@ def test_progress_counts_tiles_up_to_all_of_them():
     assert steps == [(5, 14), (10, 14), (14, 14)]
 
 
+def test_calls_at_the_same_time_give_the_same_result_and_hold_no_more_tiles_than_they_need():
+    image = picture(100, 90, 3)
+    started, most = [], []
+
+    def network(tiles):
+        started.append(len(tiles))
+        return tiles
+
+    def progress(done, total):
+        most.append(sum(started) - done)
+
+    result = restore(image, network, 1, batch_size=2, threads=3, progress=progress)
+    np.testing.assert_array_equal(result, image)
+    assert max(most) <= 2 * 2
+
+
+def test_the_first_call_that_fails_is_the_error_also_of_calls_at_the_same_time():
+    def network(tiles):
+        raise RuntimeError("no network today")
+
+    with pytest.raises(RuntimeError, match="no network today"):
+        restore(picture(200, 200, 3), network, 1, batch_size=1, threads=4)
+
+
 def test_the_batch_size_does_not_change_the_result():
     image = picture(100, 130, 3)
 
@@ -288,6 +312,7 @@ def test_a_network_that_makes_nonsense_is_refused(damage):
         ({"scale": 1.5}, "the scale is a whole number from 1, not 1.5"),
         ({"scale": 1, "overlap": 48}, "tiles of 48 allow 0 to 47"),
         ({"scale": 1, "batch_size": 0}, "the batch size is a number of tiles from 1, not 0"),
+        ({"scale": 1, "threads": 0}, "the threads are a number from 1, not 0"),
     ],
 )
 def test_an_impossible_argument_is_refused(arguments, message):

@@ -1,0 +1,119 @@
+"""The client's gRPC: needs tensorflow-serving-api, and with it TensorFlow."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+
+import grpc
+import numpy as np
+import tensorflow as tf
+from tensorflow_serving.apis import (
+    get_model_metadata_pb2,
+    get_model_status_pb2,
+    model_pb2,
+    model_service_pb2_grpc,
+    predict_pb2,
+    prediction_service_pb2_grpc,
+)
+
+from ipt_tf.serving.errors import ServingError
+from ipt_tf.serving.transport import Model, Signature, Tensor, best_state
+
+_SERVICE_CONFIG = {
+    "loadBalancingConfig": [{"round_robin": {}}],  # over all addresses that the name of the server has
+    "methodConfig": [
+        {
+            "name": [{}],  # all methods
+            "retryPolicy": {
+                "maxAttempts": 5,  # the most that gRPC takes; each backoff is random
+                "initialBackoff": "0.5s",
+                "maxBackoff": "5s",
+                "backoffMultiplier": 2,
+                "retryableStatusCodes": ["UNAVAILABLE"],
+            },
+        }
+    ],
+}
+
+_OPTIONS = [
+    ("grpc.service_config", json.dumps(_SERVICE_CONFIG)),
+    ("grpc.max_receive_message_length", -1),  # 4 MB otherwise, which nine enlarged tiles exceed
+    ("grpc.max_send_message_length", -1),
+    ("grpc.max_reconnect_backoff_ms", 5000),  # two minutes otherwise, once a server was away
+]
+
+
+class GrpcTransport:
+    """One model of one server over gRPC.
+
+    Args:
+        address: host:port.
+        model: what is asked for.
+        secure: whether to use TLS.
+        ca: file of the certificates (PEM) that are trusted instead of the system's.
+    """
+
+    def __init__(self, address: str, model: Model, *, secure: bool, ca: Path | None) -> None:
+        self._model = model
+        self._where = f"grpc{'s' if secure else ''}://{address}, {model}"
+        if secure:
+            credentials = grpc.ssl_channel_credentials(ca.read_bytes() if ca else None)
+            self._channel = grpc.secure_channel(address, credentials, _OPTIONS)
+        else:
+            self._channel = grpc.insecure_channel(address, _OPTIONS)
+        self._predictions = prediction_service_pb2_grpc.PredictionServiceStub(self._channel)
+        self._models = model_service_pb2_grpc.ModelServiceStub(self._channel)
+
+    def state(self, seconds: float) -> str:
+        request = get_model_status_pb2.GetModelStatusRequest(model_spec=self._spec())
+        response = self._call(self._models.GetModelStatus, request, seconds)
+        return best_state(
+            get_model_status_pb2.ModelVersionStatus.State.Name(each.state)
+            for each in response.model_version_status
+        )
+
+    def signatures(self, seconds: float) -> dict[str, Signature]:
+        request = get_model_metadata_pb2.GetModelMetadataRequest(
+            model_spec=self._spec(), metadata_field=["signature_def"]
+        )
+        response = self._call(self._predictions.GetModelMetadata, request, seconds)
+        found = get_model_metadata_pb2.SignatureDefMap()
+        response.metadata["signature_def"].Unpack(found)
+        return {
+            name: Signature(_tensors(each.inputs), _tensors(each.outputs))
+            for name, each in found.signature_def.items()
+        }
+
+    def predict(
+        self, signature: str, inputs: Mapping[str, np.ndarray], seconds: float
+    ) -> dict[str, np.ndarray]:
+        request = predict_pb2.PredictRequest(model_spec=self._spec(signature))
+        for name, value in inputs.items():
+            request.inputs[name].CopyFrom(tf.make_tensor_proto(value))
+        response = self._call(self._predictions.Predict, request, seconds)
+        return {name: tf.make_ndarray(value) for name, value in response.outputs.items()}
+
+    def close(self) -> None:
+        self._channel.close()
+
+    def _spec(self, signature: str = "") -> model_pb2.ModelSpec:
+        spec = model_pb2.ModelSpec(name=self._model.name, signature_name=signature)
+        if self._model.version is not None:
+            spec.version.value = self._model.version
+        if self._model.label is not None:
+            spec.version_label = self._model.label
+        return spec
+
+    def _call(self, method, request, seconds: float):
+        try:
+            # While a server is away the call waits for it, as long as its deadline lets it.
+            return method(request, timeout=seconds, wait_for_ready=True)
+        except grpc.RpcError as error:
+            raise ServingError(error.code().name, f"{self._where}: {error.details()}") from None
+
+
+def _tensors(infos) -> dict[str, Tensor]:
+    return {
+        name: Tensor(tf.as_dtype(info.dtype).name, tuple(each.size for each in info.tensor_shape.dim))
+        for name, info in infos.items()
+    }

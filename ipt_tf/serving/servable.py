@@ -1,0 +1,198 @@
+"""One version of a model: its signatures, which check what they are given before TensorFlow sees it."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import tensorflow as tf
+from tensorflow.core.protobuf import meta_graph_pb2, saved_model_pb2
+
+from ipt_tf import images
+from ipt_tf.serving import batching
+from ipt_tf.serving.configs import Batching
+from ipt_tf.serving.errors import ServingError
+
+DEFAULT_SIGNATURE = "serving_default"
+
+# Not GIF, although TensorFlow decodes it: its frames can be larger than its header says, and all are decoded.
+_KINDS = ("PNG", "JPEG", "BMP")
+
+
+@dataclass(frozen=True)
+class Servable:
+    """A loaded version.
+
+    Args:
+        name: of the model.
+        version: number.
+        signatures: by name.
+        definitions: the signatures as the SavedModel states them, for clients that ask.
+    """
+
+    name: str
+    version: int
+    signatures: Mapping[str, "Signature"]
+    definitions: Mapping[str, meta_graph_pb2.SignatureDef]
+
+    def signature(self, name: str) -> "Signature":
+        """Returns a signature; `""` stands for `serving_default`.
+
+        Raises:
+            ServingError: INVALID_ARGUMENT, there is none of this name.
+        """
+        try:
+            return self.signatures[name or DEFAULT_SIGNATURE]
+        except KeyError:
+            raise ServingError(
+                "INVALID_ARGUMENT",
+                f"Serving signature key {_quoted(name)} not found; {self.name} has {', '.join(self.signatures)}",
+            ) from None
+
+
+def load(folder: Path, name: str, version: int, settings: Batching, max_pixels: int) -> Servable:
+    """Loads a SavedModel.
+
+    Args:
+        folder: holds saved_model.pb and variables/.
+        name: of the model.
+        version: number.
+        settings: how tiles are batched.
+        max_pixels: most pixels, of the input, in a request.
+
+    Raises:
+        Exception: whatever TensorFlow raises on files that are damaged or not all there.
+    """
+    loaded = tf.saved_model.load(str(folder))
+    signatures = {
+        key: Signature(key, function, loaded, settings, max_pixels)
+        for key, function in loaded.signatures.items()
+    }
+    return Servable(name, version, signatures, _definitions(folder, signatures))
+
+
+def _definitions(folder: Path, names) -> dict[str, meta_graph_pb2.SignatureDef]:
+    saved = saved_model_pb2.SavedModel.FromString((folder / "saved_model.pb").read_bytes())
+    (graph,) = (each for each in saved.meta_graphs if "serve" in each.meta_info_def.tags)
+    return {name: graph.signature_def[name] for name in names}
+
+
+class Signature:
+    """One function of a model, from checked arrays to arrays.
+
+    Args:
+        name: of the signature.
+        function: of a loaded SavedModel.
+        owner: what TensorFlow loaded, whose variables live as long as this.
+        settings: how its calls are batched, if they can be.
+        max_pixels: most pixels in a request, tiles left out, whose number the batch bounds.
+    """
+
+    def __init__(self, name: str, function, owner, settings: Batching, max_pixels: int) -> None:
+        self.name = name
+        self.inputs: dict[str, tf.TensorSpec] = function.structured_input_signature[1]
+        self.outputs: dict[str, tf.TensorSpec] = function.structured_outputs
+        self.is_batched = batching.can_be_batched(self.inputs)
+        self._owner = owner
+        self._max_pixels = max_pixels
+        self._max_batch = settings.max_batch_size
+        self._run = batching.batched(function, self.inputs, settings) if self.is_batched else function
+
+    def check_names(self, names) -> None:
+        """Raises ServingError where the inputs are not those of the signature."""
+        if set(names) != set(self.inputs):
+            raise ServingError(
+                "INVALID_ARGUMENT",
+                f"{self.name} takes the inputs {', '.join(self.inputs)}; sent were "
+                f"{', '.join(_quoted(name) for name in sorted(names)[:5]) or 'none'}",
+            )
+
+    def check_outputs(self, names: Sequence[str]) -> None:
+        """Raises ServingError where an output is asked for that the signature lacks."""
+        for name in names:
+            if name not in self.outputs:
+                raise ServingError(
+                    "INVALID_ARGUMENT",
+                    f"output {_quoted(name)} not found; {self.name} has {', '.join(self.outputs)}",
+                )
+
+    def check_size(self, name: str, dtype: tf.DType, shape: Sequence[int]) -> None:
+        """Raises ServingError where a tensor does not fit, before memory is taken for it.
+
+        Args:
+            name: of one of the inputs.
+            dtype: of the tensor.
+            shape: its sizes, which a request may claim as it likes.
+        """
+        spec = self.inputs[name]
+        if dtype != spec.dtype:
+            raise ServingError(
+                "INVALID_ARGUMENT", f"{name} is {spec.dtype.name}, not {tf.as_dtype(dtype).name}"
+            )
+        if any(size < 0 for size in shape) or not spec.shape.is_compatible_with(shape):
+            raise ServingError("INVALID_ARGUMENT", f"{name} has shape {spec.shape}, not {_shown(shape)}")
+        if 0 in shape:
+            raise ServingError("INVALID_ARGUMENT", f"{name} is empty: its shape is {_shown(shape)}")
+        if self.is_batched:
+            if shape[0] > self._max_batch:
+                raise ServingError(
+                    "INVALID_ARGUMENT",
+                    f"{name} has {shape[0]} tiles; at most {self._max_batch} are taken in a request",
+                )
+        elif spec.dtype != tf.string and int(np.prod(shape[:2], dtype=object)) > self._max_pixels:
+            raise ServingError("INVALID_ARGUMENT", f"{name} is {_shown(shape)}; {self._most_pixels()}")
+
+    def run(self, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+        """Computes the outputs of inputs that `check_names` and `check_size` accepted.
+
+        Raises:
+            ServingError: by the code of TensorFlow's own error, or INVALID_ARGUMENT for values that are not finite
+                and for pictures that are too large, of a kind not known, or damaged.
+        """
+        for name, value in inputs.items():
+            if self.inputs[name].dtype == tf.string:
+                self._check_pictures(name, value)
+            elif not np.isfinite(value).all():
+                raise ServingError("INVALID_ARGUMENT", f"{name} holds NaN or infinity")
+        try:
+            outputs = self._run(**{name: tf.constant(value) for name, value in inputs.items()})
+            return {name: value.numpy() for name, value in outputs.items()}
+        except tf.errors.OpError as error:
+            raise ServingError(_CODES.get(error.error_code, "INTERNAL"), _reason(error)) from None
+
+    def _check_pictures(self, name: str, files: np.ndarray) -> None:
+        """Looks at the sizes that files claim, as a few bytes can stand for pixels that fill the memory."""
+        pixels = 0
+        for index, data in enumerate(files.ravel()):
+            try:
+                height, width = images.claimed_size(data, _KINDS)
+            except images.ImageError as error:
+                raise ServingError("INVALID_ARGUMENT", f"{name}[{index}] {error}") from None
+            pixels += height * width
+        if pixels > self._max_pixels:
+            raise ServingError("INVALID_ARGUMENT", f"{name} has {pixels} pixels; {self._most_pixels()}")
+
+    def _most_pixels(self) -> str:
+        return f"at most {self._max_pixels} pixels are taken in a request: send tiles instead"
+
+
+_CODES = {
+    code: name
+    for name, code in vars(tf.errors).items()
+    if isinstance(code, int) and not isinstance(code, bool) and name.isupper()
+}
+
+
+def _reason(error: tf.errors.OpError) -> str:
+    """The sentence of an error, without the places in the graph that TensorFlow lists around it."""
+    lines = error.message.partition("[[{{")[0].partition("[Op:")[0].split("\n")
+    kept = [line.strip() for line in lines if line.strip()]
+    return kept[-1] if kept else type(error).__name__
+
+
+def _quoted(text: str) -> str:
+    return repr(text if len(text) <= 100 else f"{text[:100]}...")
+
+
+def _shown(shape: Sequence[int]) -> str:
+    return f"({', '.join(map(str, shape))})"

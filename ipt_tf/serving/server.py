@@ -1,0 +1,177 @@
+"""`ipt serve`: both faces over the same models in one process, for laptops and tests."""
+
+import asyncio
+import functools
+import os
+import signal
+import ssl
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import grpc
+from aiohttp import web
+
+from ipt_tf.serving import grpc_face, rest_face, servable
+from ipt_tf.serving.configs import Batching
+from ipt_tf.serving.servable import Signature
+from ipt_tf.serving.store import Store
+from ipt_tf.serving.workers import Workers
+
+_TILE_THREADS = (
+    16  # they wait for a batch; more requests wait outside, where their deadline can take them out
+)
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How to serve.
+
+    Args:
+        host: address to listen at; by default only programs on this machine reach it.
+        port: of gRPC; 0 takes a free one.
+        rest_port: of REST; 0 takes a free one.
+        batching: how tiles are batched.
+        labels: by model, label -> version.
+        max_requests: requests for tiles, and requests for whole pictures, that are computed or wait.
+        max_bytes: of a request or an answer.
+        max_pixels: of the pictures in a request.
+        rest_timeout: seconds until a REST request is answered with 504.
+        grace: seconds that requests have to finish after SIGTERM.
+        poll: seconds between looks at the folder of models.
+        certificate: files of a certificate and its key (PEM), for TLS; None serves in the clear.
+    """
+
+    host: str = "127.0.0.1"
+    port: int = 8500
+    rest_port: int = 8501
+    batching: Batching = field(default_factory=Batching)
+    labels: dict[str, dict[str, int]] = field(default_factory=dict)
+    max_requests: int = 64
+    max_bytes: int = 64 * 2**20
+    max_pixels: int = 16_000_000
+    rest_timeout: float = 30.0
+    grace: float = 60.0
+    poll: float = 1.0
+    certificate: tuple[Path, Path] | None = None
+
+
+Started = Callable[[int, int, list[str]], object]
+"""Called with the ports of gRPC and REST and the names of the models, when they are answered."""
+
+
+def run(folder: str | os.PathLike, settings: Settings, started: Started) -> None:
+    """Serves the models in a folder until SIGTERM or Ctrl-C; see `serve`. For the main thread of a process."""
+
+    async def until_signalled() -> None:
+        stopped = asyncio.Event()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            asyncio.get_running_loop().add_signal_handler(number, stopped.set)
+        await serve(folder, settings, started, stopped)
+
+    asyncio.run(until_signalled())
+
+
+async def serve(
+    folder: str | os.PathLike, settings: Settings, started: Started, stopped: asyncio.Event
+) -> None:
+    """Serves the models in a folder, and finishes what was begun when it is stopped.
+
+    Args:
+        folder: see `ipt_tf.serving.store.Store`.
+        settings: how.
+        started: told where to ask.
+        stopped: set to stop. No new requests are taken then; those at hand have `settings.grace` seconds.
+
+    Raises:
+        ValueError: the folder holds no models that can be loaded.
+        OSError: a port is taken, or a certificate cannot be read.
+    """
+    loop = asyncio.get_running_loop()
+    tls = _Tls.read(*settings.certificate) if settings.certificate else None
+    store = await _filled(Path(folder), settings)
+    tiles = Workers(_TILE_THREADS, settings.max_requests)
+    pictures = Workers(os.cpu_count() or 1, settings.max_requests)
+
+    def workers_of(signature: Signature) -> Workers:
+        return tiles if signature.is_batched else pictures
+
+    server, healthy, port = await _start_grpc(store, workers_of, settings, tls)
+    runner, rest_port = await _start_rest(store, workers_of, settings, tls)
+    watch = store.watch(settings.poll)
+    await grpc_face.say_serving(healthy)
+    started(port, rest_port, store.names())
+
+    await stopped.wait()
+    await healthy.enter_graceful_shutdown()
+    store.close()
+    await asyncio.gather(server.stop(settings.grace), runner.cleanup())
+    for workers in (tiles, pictures):
+        await loop.run_in_executor(None, workers.close)
+    await loop.run_in_executor(None, watch.join)
+
+
+@dataclass(frozen=True)
+class _Tls:
+    """A certificate and its key, for both faces."""
+
+    credentials: grpc.ServerCredentials
+    context: ssl.SSLContext
+
+    @classmethod
+    def read(cls, certificate: Path, key: Path) -> "_Tls":
+        pair = (key.read_bytes(), certificate.read_bytes())
+        context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+        try:
+            context.load_cert_chain(certificate, key)
+        except ssl.SSLError:
+            raise ValueError(f"{certificate} and {key} are not a certificate and its key (PEM)") from None
+        return cls(grpc.ssl_server_credentials([pair]), context)
+
+
+async def _filled(folder: Path, settings: Settings) -> Store:
+    if not folder.is_dir():
+        raise ValueError(f"{folder} is not a folder of models")
+    load = functools.partial(servable.load, settings=settings.batching, max_pixels=settings.max_pixels)
+    store = Store(folder, load, settings.labels)
+    for wait in (settings.poll, 0):  # two looks, as what changes between them is not whole yet
+        await asyncio.get_running_loop().run_in_executor(None, store.look)
+        await asyncio.sleep(wait)
+    if not store.names():
+        raise ValueError(
+            f"{folder} holds no model that can be loaded; NAME/VERSION/saved_model.pb is expected in it, as "
+            "`ipt export` writes it"
+        )
+    return store
+
+
+async def _start_grpc(store: Store, workers_of, settings: Settings, tls: _Tls | None):
+    server = grpc.aio.server(
+        options=[
+            ("grpc.max_receive_message_length", settings.max_bytes),
+            ("grpc.max_send_message_length", -1),
+            (
+                "grpc.so_reuseport",
+                0,
+            ),  # a second server on the same port is a mistake, not half of the requests
+        ]
+    )
+    healthy = grpc_face.add_services(server, store, workers_of)
+    address = f"{settings.host}:{settings.port}"
+    try:
+        port = server.add_secure_port(address, tls.credentials) if tls else server.add_insecure_port(address)
+    except RuntimeError:
+        raise OSError(f"nothing can listen at {address}: is the port taken?") from None
+    await server.start()
+    return server, healthy, port
+
+
+async def _start_rest(store: Store, workers_of, settings: Settings, tls: _Tls | None):
+    app = rest_face.application(
+        store, workers_of, most_bytes=settings.max_bytes, timeout=settings.rest_timeout
+    )
+    runner = web.AppRunner(app, access_log=None, shutdown_timeout=settings.grace)
+    await runner.setup()
+    site = web.TCPSite(runner, settings.host, settings.rest_port, ssl_context=tls.context if tls else None)
+    await site.start()
+    return runner, runner.addresses[0][1]

@@ -1,0 +1,196 @@
+"""The models in a folder, `<folder>/<name>/<version>/saved_model.pb`, and what changes there."""
+
+import logging
+import os
+import threading
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from ipt_tf.serving.errors import ServingError
+from ipt_tf.serving.servable import Servable
+
+_log = logging.getLogger(__name__)
+
+Load = Callable[[Path, str, int], Servable]
+"""Loads a folder as a version of the model of a name."""
+
+_Files = frozenset[tuple[str, int, int]]
+
+
+@dataclass(frozen=True)
+class Status:
+    """What is known of one version.
+
+    Args:
+        version: number.
+        state: LOADING, AVAILABLE or, where it could not be loaded, END.
+        error: why not.
+    """
+
+    version: int
+    state: str
+    error: str = ""
+
+
+@dataclass
+class _Version:
+    """A version that was tried: as what, and from which files."""
+
+    status: Status
+    files: _Files
+    servable: Servable | None = None
+
+
+@dataclass
+class Store:
+    """All versions of all models in a folder: each is served from when it is whole until it is removed.
+
+    A version is loaded once nothing in it changed between two looks, so that one that is still being copied is
+    left alone; one that cannot be loaded is tried again when its files change. Requests that run while a version
+    is removed finish with it.
+
+    Args:
+        folder: of the models.
+        load: loads a version.
+        labels: by model, label -> version.
+    """
+
+    folder: Path
+    load: Load
+    labels: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self._versions: dict[str, dict[int, _Version]] = {}
+        self._seen: dict[tuple[str, int], _Files] = {}
+        self._lock = threading.Lock()
+        self._stop = threading.Event()
+
+    def watch(self, seconds: float) -> threading.Thread:
+        """Looks at the folder again every `seconds`, in a thread, until `close`."""
+
+        def look() -> None:
+            while not self._stop.wait(seconds):
+                try:
+                    self.look()
+                except OSError as error:  # a folder that cannot be read now may be readable again
+                    _log.warning("%s", error)
+
+        thread = threading.Thread(target=look, name="models", daemon=True)
+        thread.start()
+        return thread
+
+    def close(self) -> None:
+        """Stops `watch`."""
+        self._stop.set()
+
+    def look(self) -> None:
+        """Loads what is new and whole since the last look, and forgets what was removed."""
+        found = dict(self._find())
+        with self._lock:
+            for name, versions in list(self._versions.items()):
+                self._versions[name] = {
+                    number: each for number, each in versions.items() if (name, number) in found
+                }
+                if not self._versions[name]:
+                    del self._versions[name]
+        for (name, number), files in found.items():
+            known = self._versions.get(name, {}).get(number)
+            settled = self._seen.get((name, number)) == files
+            if settled and (known is None or (known.servable is None and known.files != files)):
+                self._load(name, number, files)
+        self._seen = found
+
+    def _find(self):
+        for path in self.folder.glob("*/*/saved_model.pb"):
+            name, number = path.parts[-3:-1]
+            if number.isdecimal() and not name.startswith("."):
+                yield (name, int(number)), _files(path.parent)
+
+    def _load(self, name: str, number: int, files: _Files) -> None:
+        self._put(name, _Version(Status(number, "LOADING"), files))
+        try:
+            servable = self.load(self.folder / name / str(number), name, number)
+        except Exception as error:  # TensorFlow raises whatever it likes on damaged files
+            reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+            _log.warning("%s version %d cannot be loaded: %s", name, number, reason)
+            self._put(name, _Version(Status(number, "END", reason), files))
+        else:
+            _log.info("%s version %d is served", name, number)
+            self._put(name, _Version(Status(number, "AVAILABLE"), files, servable))
+
+    def _put(self, name: str, version: _Version) -> None:
+        with self._lock:
+            self._versions.setdefault(name, {})[version.status.version] = version
+
+    def names(self) -> list[str]:
+        """Returns the names of the models that have a version to serve, sorted."""
+        with self._lock:
+            return sorted(
+                name
+                for name, versions in self._versions.items()
+                if any(each.servable for each in versions.values())
+            )
+
+    def find(self, name: str, version: int | None = None, label: str | None = None) -> Servable:
+        """Returns a version of a model: of a number, of a label, or the largest there is.
+
+        Raises:
+            ServingError: NOT_FOUND, or INVALID_ARGUMENT for an unknown label.
+        """
+        number = self._labelled(name, label) if label is not None else version
+        with self._lock:
+            servables = {
+                each.servable.version: each.servable
+                for each in self._versions.get(name, {}).values()
+                if each.servable
+            }
+        if servables and number is None:
+            return servables[max(servables)]
+        if number in servables:
+            return servables[number]
+        wanted = f"Latest({name[:100]})" if number is None else f"Specific({name[:100]}, {number})"
+        raise ServingError("NOT_FOUND", f"Servable not found for request: {wanted}; {self._there(name)}")
+
+    def _there(self, name: str) -> str:
+        with self._lock:
+            versions = sorted(self._versions.get(name, {}))
+        if versions:
+            return f"versions here are {', '.join(map(str, versions))}"
+        return f"models here are {', '.join(self.names()) or 'none yet'}"
+
+    def _labelled(self, name: str, label: str) -> int:
+        labels = self.labels.get(name, {})
+        if label not in labels:
+            raise ServingError("INVALID_ARGUMENT", f"Unrecognized servable version label: {label[:100]}")
+        return labels[label]
+
+    def status(self, name: str, version: int | None = None, label: str | None = None) -> list[Status]:
+        """Returns what is known of the versions of a model, or of one of them; the largest first.
+
+        Raises:
+            ServingError: NOT_FOUND, or INVALID_ARGUMENT for an unknown label.
+        """
+        number = self._labelled(name, label) if label is not None else version
+        with self._lock:
+            versions = [each.status for each in self._versions.get(name, {}).values()]
+        wanted = [status for status in versions if number in (None, status.version)]
+        if not wanted:
+            raise ServingError(
+                "NOT_FOUND", f"Could not find any versions of model {name[:100]}; {self._there(name)}"
+            )
+        return sorted(wanted, key=lambda status: -status.version)
+
+
+def _files(folder: Path) -> _Files:
+    """Names, sizes and times of all files in a folder."""
+    found = []
+    for parent, _, names in os.walk(folder):
+        for name in names:
+            path = os.path.join(parent, name)
+            try:
+                status = os.stat(path)
+            except FileNotFoundError:  # renamed or removed meanwhile: the next look tells
+                continue
+            found.append((path, status.st_size, status.st_mtime_ns))
+    return frozenset(found)
