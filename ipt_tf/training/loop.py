@@ -57,7 +57,7 @@ def train(
         held_out: pictures kept for validation only.
         origin: where the weights of `start` come from, for the record.
         checkpoint_minutes: at most so much work is lost when the run is killed.
-        validate_every: steps between validations, each of which saves the model.
+        validate_every: steps between validations, each of which saves the model; the first is before training.
         log: called with each line of progress.
 
     Returns:
@@ -154,6 +154,8 @@ class _Run:
         report = (
             Report(self._out, start, steps, self._recipe.batch_size, self._log) if self._is_chief else None
         )
+        if start in (0, steps):
+            self._publish(report, steps)  # what training starts from is what it has to beat
         stream = iter(self._batches(start))
         saved_at = time.monotonic()
         for step in range(start, steps):
@@ -170,8 +172,6 @@ class _Run:
                 saved_at = time.monotonic()
             if last or (step + 1) % validate_every == 0:
                 self._publish(report, steps)
-        if start == steps:
-            self._publish(report, steps)
 
     def _resume(self, steps: int) -> int:
         """Takes the folder and restores the last checkpoint; returns the step it was made at."""

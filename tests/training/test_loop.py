@@ -49,7 +49,7 @@ def test_training_lowers_the_loss_and_saves_a_model_that_loads(photographs, tmp_
     model = run(photographs, tmp_path / "run", steps=60, validate_every=20)
     with (tmp_path / "run" / "history.csv").open() as file:
         rows = list(csv.DictReader(file))
-    assert [row["step"] for row in rows] == ["20", "40", "60"]
+    assert [row["step"] for row in rows] == ["0", "20", "40", "60"]
     assert float(rows[-1]["denoise_50"]) > float(rows[0]["denoise_50"])
     loaded = IPT.from_pretrained(tmp_path / "run" / "model")
     for ours, theirs in zip(weights_of(model), weights_of(loaded), strict=True):
