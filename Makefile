@@ -6,10 +6,11 @@ PY := $(VENV)/bin/python
 INSTALLED := $(VENV)/.installed
 BACKENDS := .venv-torch .venv-jax
 OLDEST := .venv-oldest
+ADDONS := .venv-addons
 export TF_CPP_MIN_LOG_LEVEL ?= 3
 export PIP_DISABLE_PIP_VERSION_CHECK ?= 1
 
-.PHONY: demo test test-all test-backends test-oldest lint ci clean
+.PHONY: demo test test-all test-backends test-oldest test-old-tensorflow lint ci clean
 
 $(INSTALLED): pyproject.toml setup.cfg
 	$(PYTHON) -m venv $(VENV)
@@ -58,7 +59,15 @@ $(OLDEST)/.installed: pyproject.toml setup.cfg
 	$(OLDEST)/bin/pip install --quiet --editable '.[dev,serving,train]' --constraint $(OLDEST)/lowest.txt
 	touch $@
 
+test-old-tensorflow: $(INSTALLED) $(ADDONS)/.installed  ## exported models in the last TensorFlow beside tensorflow-addons
+	$(PY) -m pytest -m slow tests/export/test_old_tensorflow.py
+
+$(ADDONS)/.installed:
+	python3.11 -m venv $(ADDONS)
+	$(ADDONS)/bin/pip install --quiet tensorflow-cpu==2.15.1 tensorflow-addons==0.23.0
+	touch $@
+
 ci: lint test test-backends
 
 clean:
-	rm -rf $(VENV) $(BACKENDS) $(OLDEST) demo
+	rm -rf $(VENV) $(BACKENDS) $(OLDEST) $(ADDONS) demo

@@ -264,49 +264,9 @@ def test_without_the_package_for_warm_up_a_model_is_written_all_the_same(model, 
 
 # --- in another process, by TensorFlow alone ---
 
-AS_A_MODEL_SERVER = """
-import sys
-import numpy as np
-import tensorflow as tf
-folder, task_scale = sys.argv[1], int(sys.argv[2])
-v1 = tf.compat.v1
-with v1.Session(graph=tf.Graph()) as session:
-    signatures = v1.saved_model.load(session, ["serve"], folder).signature_def
-    def run(name, **inputs):
-        signature = signatures[name]
-        feeds = {signature.inputs[key].name: value for key, value in inputs.items()}
-        (output,) = (session.run(output.name, feeds) for output in signature.outputs.values())
-        return output
-    image = np.load(sys.argv[3])
-    np.savez(
-        sys.argv[4],
-        tile=run("serving_default", images=image[None, :24, :24]),
-        image=run("restore", image=image),
-        png=np.frombuffer(run("restore_bytes", image_bytes=[open(sys.argv[5], "rb").read()] * 2)[1], np.uint8),
-    )
-assert "ipt_tf" not in sys.modules
-"""
 
-
-def run_as_a_model_server(folder, image, path):
-    np.save(path / "in.npy", image)
-    (path / "in.png").write_bytes(imagecodecs.png_encode(image.astype(np.uint8)))
-    (path / "server.py").write_text(AS_A_MODEL_SERVER)
-    files = [path / name for name in ("in.npy", "out.npz", "in.png")]
-    return [str(path / "server.py"), str(folder), "2", *map(str, files)]
-
-
-def test_a_session_of_tensorflow_1_restores_by_signature_as_a_model_server_does(
-    model, exported, picture, tmp_path
-):
-    image = picture(30, 27, 3).astype(np.float32)
-    command = run_as_a_model_server(exported["sr_x2"], image, tmp_path)
-    subprocess.run([sys.executable, *command], check=True, capture_output=True, cwd=tmp_path)
-    out = np.load(tmp_path / "out.npz")
-    expected = model.restore(image, "sr_x2")
-    np.testing.assert_allclose(out["tile"][0], model(image[None, :24, :24], task="sr_x2")[0], atol=1e-2)
-    np.testing.assert_allclose(out["image"], expected, atol=1e-2)
-    assert_grey_levels(imagecodecs.png_decode(out["png"].tobytes()), np.rint(expected).astype(np.uint8))
+def test_a_session_of_tensorflow_1_restores_by_signature_as_a_model_server_does(check_as_a_model_server):
+    check_as_a_model_server(sys.executable)
 
 
 @pytest.mark.slow
