@@ -87,8 +87,10 @@ def _count(text: str) -> int:
     return number
 
 
-def _add_model(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
+def _add_model(parser: argparse.ArgumentParser):
+    """Adds the options of a model, and returns the group of what can be given instead of --model."""
+    source = parser.add_mutually_exclusive_group()
+    source.add_argument(
         "--model",
         default="ipt_tiny",
         help="a preset, a saved folder or a checkpoint file (default: ipt_tiny)",
@@ -96,6 +98,7 @@ def _add_model(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--num-heads", type=_count, metavar="N", help="attention heads of a checkpoint file (default: 12)"
     )
+    return source
 
 
 def _add_tiling(parser: argparse.ArgumentParser) -> None:
@@ -154,17 +157,16 @@ def _add_restore(commands) -> None:
     )
     parser.add_argument("--overwrite", action="store_true", help="replace outputs that exist already")
     parser.add_argument(
-        "--server",
-        metavar="URL",
-        help="restore there: grpc://HOST:8500 or http://HOST:8501 (grpcs, https: TLS)",
-    )
-    parser.add_argument(
         "--ca",
         type=Path,
         metavar="FILE",
         help="certificates (PEM) to trust a TLS server by (default: the system's)",
     )
-    _add_model(parser)
+    _add_model(parser).add_argument(
+        "--server",
+        metavar="URL",
+        help="restore there: grpc://HOST:8500 or http://HOST:8501 (grpcs, https: TLS)",
+    )
     _add_tiling(parser)
     parser.set_defaults(run=_restore, usage_error=parser.error)
 

@@ -91,6 +91,8 @@ def test_mistakes_get_one_line_and_exit_code_1(capsys, model, photo, arguments, 
         ("restore", "a.png"),
         ("restore", "a.png", "--task", "derain", "--batch-size", "0"),
         ("convert", "a.pt", "out", "--num-heads", "-2"),
+        ("restore", "a.png", "--task", "derain", "--model", "ipt_tiny", "--server", "http://localhost"),
+        ("serve",),
     ],
 )
 def test_bad_usage_has_exit_code_2(capsys, arguments):

@@ -39,6 +39,7 @@ _OPTIONS = [
     ("grpc.service_config", json.dumps(_SERVICE_CONFIG)),
     ("grpc.max_receive_message_length", -1),  # 4 MB otherwise, which nine enlarged tiles exceed
     ("grpc.max_send_message_length", -1),
+    ("grpc.per_rpc_retry_buffer_size", 2**28),  # no larger request is repeated; 256 kB otherwise, nine tiles
     ("grpc.max_reconnect_backoff_ms", 5000),  # two minutes otherwise, once a server was away
 ]
 

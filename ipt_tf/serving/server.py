@@ -50,7 +50,7 @@ class Settings:
     max_requests: int = 64
     max_bytes: int = 64 * 2**20
     max_pixels: int = 16_000_000
-    rest_timeout: float = 30.0
+    rest_timeout: float = 120.0
     grace: float = 60.0
     poll: float = 1.0
     certificate: tuple[Path, Path] | None = None
@@ -161,7 +161,7 @@ async def _start_grpc(store: Store, workers_of, settings: Settings, tls: _Tls | 
     try:
         port = server.add_secure_port(address, tls.credentials) if tls else server.add_insecure_port(address)
     except RuntimeError:
-        raise OSError(f"nothing can listen at {address}: is the port taken?") from None
+        raise _taken(settings.port, settings) from None
     await server.start()
     return server, healthy, port
 
@@ -173,5 +173,12 @@ async def _start_rest(store: Store, workers_of, settings: Settings, tls: _Tls | 
     runner = web.AppRunner(app, access_log=None, shutdown_timeout=settings.grace)
     await runner.setup()
     site = web.TCPSite(runner, settings.host, settings.rest_port, ssl_context=tls.context if tls else None)
-    await site.start()
+    try:
+        await site.start()
+    except OSError:
+        raise _taken(settings.rest_port, settings) from None
     return runner, runner.addresses[0][1]
+
+
+def _taken(port: int, settings: Settings) -> OSError:
+    return OSError(f"cannot listen at {settings.host}:{port}: is the port taken?")

@@ -133,10 +133,12 @@ def failing(monkeypatch):
     return fail
 
 
-def test_a_server_without_time_is_asked_again(url, failing):
+@pytest.mark.parametrize("shape", [(5, 5, 3), (162, 124, 3)], ids=["1 tile", "12 tiles"])
+def test_a_server_without_time_is_asked_again(url, failing, shape):
+    """Also with a request of more than 256 kB, which gRPC does not repeat by default."""
     with Client(url, "sr_x2", version=1) as client:
         asked = failing(["UNAVAILABLE", "UNAVAILABLE"])
-        assert client.restore(np.full((5, 5, 3), 7, np.uint8)).max() == 7
+        assert client.restore(np.full(shape, 7, np.uint8)).max() == 7
     assert len(asked) == 3
 
 

@@ -297,9 +297,13 @@ def test_only_this_machine_is_answered_by_default():
 
 def test_a_port_that_is_taken_is_no_second_server(server, serving, tmp_path, saved_model):
     shutil.copytree(saved_model, tmp_path / "ipt_x" / "1")
-    taken = int(server.grpc.rpartition(":")[2])
-    with pytest.raises(OSError, match="taken"), serving(tmp_path, port=taken):
-        pass
+    for url, option in ((server.grpc, "port"), (server.rest, "rest_port")):
+        taken = int(url.rpartition(":")[2])
+        with (
+            pytest.raises(OSError, match=f"cannot listen at 127.0.0.1:{taken}"),
+            serving(tmp_path, **{option: taken}),
+        ):
+            pass
 
 
 def test_tiles_of_concurrent_requests_are_computed_together(serving, saved_model, tmp_path):
