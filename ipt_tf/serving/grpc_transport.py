@@ -1,6 +1,8 @@
 """The client's gRPC: needs tensorflow-serving-api, and with it TensorFlow."""
 
 import json
+import random
+import time
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -20,28 +22,20 @@ from ipt_tf.serving.errors import ServingError
 from ipt_tf.serving.transport import Model, Signature, Tensor, best_state
 
 _SERVICE_CONFIG = {
-    "loadBalancingConfig": [{"round_robin": {}}],  # over all addresses that the name of the server has
-    "methodConfig": [
-        {
-            "name": [{}],  # all methods
-            "retryPolicy": {
-                "maxAttempts": 5,  # the most that gRPC takes; each backoff is random
-                "initialBackoff": "0.5s",
-                "maxBackoff": "5s",
-                "backoffMultiplier": 2,
-                "retryableStatusCodes": ["UNAVAILABLE"],
-            },
-        }
-    ],
-}
+    "loadBalancingConfig": [{"round_robin": {}}]
+}  # over all addresses that the server's name has
 
 _OPTIONS = [
     ("grpc.service_config", json.dumps(_SERVICE_CONFIG)),
     ("grpc.max_receive_message_length", -1),  # 4 MB otherwise, which nine enlarged tiles exceed
     ("grpc.max_send_message_length", -1),
-    ("grpc.per_rpc_retry_buffer_size", 2**28),  # no larger request is repeated; 256 kB otherwise, nine tiles
+    ("grpc.enable_retries", 0),  # gRPC's own do not repeat a call that was under way when its server died
     ("grpc.max_reconnect_backoff_ms", 5000),  # two minutes otherwise, once a server was away
 ]
+
+
+_FIRST_PAUSE, _LONGEST_PAUSE = 0.5, 5.0
+"""Seconds before a call is repeated: random up to the first, then twice that, up to the longest."""
 
 
 class GrpcTransport:
@@ -106,11 +100,18 @@ class GrpcTransport:
         return spec
 
     def _call(self, method, request, seconds: float):
-        try:
-            # While a server is away the call waits for it, as long as its deadline lets it.
-            return method(request, timeout=seconds, wait_for_ready=True)
-        except grpc.RpcError as error:
-            raise ServingError(error.code().name, f"{self._where}: {error.details()}") from None
+        """Calls, again while the server is UNAVAILABLE and time is left: all that is asked here can be asked twice."""
+        deadline, longest = time.monotonic() + seconds, _FIRST_PAUSE
+        while True:
+            try:
+                # While a server is away the call waits for it, as long as its deadline lets it.
+                return method(request, timeout=deadline - time.monotonic(), wait_for_ready=True)
+            except grpc.RpcError as error:
+                pause = random.uniform(0, longest)
+                if error.code() != grpc.StatusCode.UNAVAILABLE or time.monotonic() + pause > deadline:
+                    raise ServingError(error.code().name, f"{self._where}: {error.details()}") from None
+            time.sleep(pause)
+            longest = min(2 * longest, _LONGEST_PAUSE)
 
 
 def _tensors(infos) -> dict[str, Tensor]:
