@@ -21,7 +21,7 @@ from tensorflow_serving.apis import (
 from ipt_tf.serving.errors import ServingError
 from ipt_tf.serving.transport import Model, Signature, Tensor, best_state
 
-_SERVICE_CONFIG = {
+_SERVICE_CONFIG: dict = {
     "loadBalancingConfig": [{"round_robin": {}}]
 }  # over all addresses that the server's name has
 
