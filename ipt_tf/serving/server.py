@@ -97,7 +97,11 @@ async def serve(
         return tiles if signature.is_batched else pictures
 
     server, healthy, port = await _start_grpc(store, workers_of, settings, tls)
-    runner, rest_port = await _start_rest(store, workers_of, settings, tls)
+    try:
+        runner, rest_port = await _start_rest(store, workers_of, settings, tls)
+    except OSError:
+        await server.stop(None)
+        raise
     watch = store.watch(settings.poll)
     await grpc_face.say_serving(healthy)
     started(port, rest_port, store.names())
@@ -161,6 +165,7 @@ async def _start_grpc(store: Store, workers_of, settings: Settings, tls: _Tls | 
     try:
         port = server.add_secure_port(address, tls.credentials) if tls else server.add_insecure_port(address)
     except RuntimeError:
+        await server.stop(None)  # its thread would wait for ever in whatever collects it as garbage
         raise _taken(settings.port, settings) from None
     await server.start()
     return server, healthy, port
