@@ -91,7 +91,7 @@ def test_mistakes_get_one_line_and_exit_code_1(capsys, model, photo, arguments, 
         ("restore", "a.png"),
         ("restore", "a.png", "--task", "derain", "--batch-size", "0"),
         ("convert", "a.pt", "out", "--num-heads", "-2"),
-        ("restore", "a.png", "--task", "derain", "--model", "ipt_tiny", "--server", "http://localhost"),
+        ("restore", "a.png", "--task", "derain", "--model", "mine", "--server", "http://localhost"),
         ("serve",),
     ],
 )

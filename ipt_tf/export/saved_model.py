@@ -135,7 +135,9 @@ def _archive(view: IPT) -> keras.export.ExportArchive:
         return {"restored": network(images)}
 
     def restore_image(image):
-        tf.debugging.assert_positive(tf.shape(image), "an image has at least 1 pixel along each axis")
+        message = "an image has at least 1 pixel along each axis"
+        with tf.control_dependencies([tf.debugging.assert_positive(tf.shape(image), message)]):
+            image = tf.identity(image)
         return {"restored": restore(image, finish=_clipped, dtype=tf.float32)}
 
     def restore_bytes(image_bytes):

@@ -158,5 +158,5 @@ def test_a_tf_config_that_makes_no_sense_is_refused_with_an_example(config, monk
 
 
 def test_an_unknown_strategy_is_refused_with_the_known_ones():
-    with pytest.raises(strategies.RunError, match="auto, one, mirrored, workers"):
+    with pytest.raises(strategies.RunError, match="auto, one, cores, mirrored, workers"):
         strategies.make("several")
