@@ -16,7 +16,6 @@ import io
 import itertools
 import os
 import signal
-import socket
 import subprocess
 import sys
 import threading
@@ -28,6 +27,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from benchmarks.ports import free_ports
 from ipt_tf import images, memory
 from ipt_tf.restoration.restore import restore
 from ipt_tf.serving import Client, ServingError
@@ -179,7 +179,7 @@ class Server:
     """`ipt serve` in a process of its own, at free ports that it keeps when it is started again."""
 
     def __init__(self, models: Path, batching: Path | None) -> None:
-        self.port, self.rest_port = _free_ports(2)
+        self.port, self.rest_port = free_ports(2)
         command = [sys.executable, "-m", "ipt_tf.cli", "serve", "--models", str(models)]
         command += ["--port", str(self.port), "--rest-port", str(self.rest_port)]
         command += ["--batching-parameters-file", str(batching)] if batching else []
@@ -208,14 +208,6 @@ class Server:
     def __exit__(self, *_) -> None:
         self._process.send_signal(signal.SIGTERM)
         print(f"server: exit code {self._process.wait(timeout=90)} after SIGTERM")
-
-
-def _free_ports(count: int) -> list[int]:
-    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
-    ports = [each.getsockname()[1] for each in sockets]
-    for each in sockets:
-        each.close()
-    return ports
 
 
 def load(server: Server, jobs: list[Job], seconds: float, kill: bool) -> Tally:

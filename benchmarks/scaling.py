@@ -9,13 +9,14 @@ with gradients summed over the workers.
 import argparse
 import json
 import os
-import socket
 import subprocess
 import sys
 import time
 from pathlib import Path
 
 import numpy as np
+
+from benchmarks.ports import free_ports
 
 
 def main() -> None:
@@ -44,7 +45,7 @@ def _options() -> argparse.Namespace:
 
 def rate_of(count: int, options: argparse.Namespace) -> float:
     """Returns patches per second of `count` workers together."""
-    addresses = [f"localhost:{port}" for port in _free_ports(count)]
+    addresses = [f"localhost:{port}" for port in free_ports(count)]
     command = [sys.executable, "-m", "benchmarks.scaling", *sys.argv[1:]]
     processes = []
     for index in range(count):
@@ -63,14 +64,6 @@ def rate_of(count: int, options: argparse.Namespace) -> float:
     return sum(rates)
 
 
-def _free_ports(count: int) -> list[int]:
-    sockets = [socket.create_server(("localhost", 0)) for _ in range(count)]
-    ports = [each.getsockname()[1] for each in sockets]
-    for each in sockets:
-        each.close()
-    return ports
-
-
 def worker_rate(options: argparse.Namespace) -> float:
     """Returns this worker's patches per second, of the median step."""
     from ipt_tf import memory
@@ -81,20 +74,19 @@ def worker_rate(options: argparse.Namespace) -> float:
     strategy = strategies.make("workers", timeout=120)
     import keras
 
+    from benchmarks.train_step import make_steps
     from ipt_tf import IPT
     from ipt_tf.data import Photographs, batches
     from ipt_tf.model import presets
-    from ipt_tf.training.adam import TaskOptimizers
     from ipt_tf.training.recipes import Recipe
-    from ipt_tf.training.step import Step
 
     recipe = Recipe(batch_size=options.batch_size * strategy.num_replicas_in_sync)
     config = {**presets.find(options.preset).config, "tasks": ["denoise_50"]}
     photographs = Photographs.of_folder(options.data)
     with strategy.scope():
         keras.utils.set_random_seed(0)
-        model, average = IPT(**config), IPT(**config)
-        step = Step(model, average, "denoise_50", TaskOptimizers(model), recipe)
+        model = IPT(**config)
+        step = make_steps(model, recipe)["denoise_50"]
 
     def share(context):
         return batches(

@@ -121,13 +121,13 @@ def _tiling(options: argparse.Namespace) -> dict:
     }
 
 
-def _load(options: argparse.Namespace):
+def _load(options: argparse.Namespace, task: str | None):
     start_keras(threads_per_operation=1)  # restoring calls the network from several threads
     from ipt_tf.model.ipt import IPT
 
     heads = {} if options.num_heads is None else {"num_heads": options.num_heads}
     with _tasks_by_name():
-        return IPT.from_pretrained(options.model, task=options.task, **heads)
+        return IPT.from_pretrained(options.model, task=task, **heads)
 
 
 @contextlib.contextmanager
@@ -222,7 +222,7 @@ def _is_litert(model: str) -> bool:
 def _network(options: argparse.Namespace):
     """Returns what `restoration` needs of --model: a callable, the task's name, and settings that go with it."""
     if not _is_litert(options.model):
-        model = _load(options)
+        model = _load(options, options.task)
         task = model.task(options.task)
         settings = {"scale": task.scale, "tile": model.patch_size, "threads": model.threads}
         return model.network(task.name), task.name, settings
@@ -282,14 +282,14 @@ def _add_evaluate(commands) -> None:
 
 
 def _evaluate(options: argparse.Namespace) -> int:
-    from ipt_tf.evaluation import outputs
+    from ipt_tf import outputs
 
     for path in (options.json, options.csv):
         if path:
             outputs.check(path)
     if options.figures:
         outputs.check_folder(options.figures)
-    model = _load(options)
+    model = _load(options, options.task)
     from ipt_tf.evaluation import benchmarks, formats, report, tables
 
     evaluation = benchmarks.evaluate(
@@ -479,7 +479,7 @@ def _add_convert(commands) -> None:
 
 
 def _convert(options: argparse.Namespace) -> int:
-    _load(options).save_pretrained(options.output)
+    _load(options, options.task).save_pretrained(options.output)
     print(options.output)
     return 0
 
@@ -517,10 +517,8 @@ def _add_export(commands) -> None:
 
 
 def _export(options: argparse.Namespace) -> int:
-    from ipt_tf import images
-    from ipt_tf.evaluation import outputs
+    from ipt_tf import images, outputs
 
-    own = ["version"] if options.format == "saved_model" else ["variants", "photographs"]
     if options.format == "saved_model" and (options.variants or options.photographs):
         raise UsageError("--variants and --calibrate are for --format tflite")
     if options.format == "tflite" and options.version:
@@ -529,12 +527,12 @@ def _export(options: argparse.Namespace) -> int:
     if options.photographs:
         images.find(options.photographs)
     tasks = None if options.tasks == ["all"] else options.tasks
-    options.task = tasks[0] if tasks and len(tasks) == 1 else None
-    model = _load(options)
+    model = _load(options, tasks[0] if tasks and len(tasks) == 1 else None)
     from ipt_tf.export import litert, saved_model
 
     export = (saved_model if options.format == "saved_model" else litert).export_tasks
-    settings = {name: value for name in own if (value := getattr(options, name)) is not None}
+    given = {name: getattr(options, name) for name in ("version", "variants", "photographs")}
+    settings = {name: value for name, value in given.items() if value is not None}
     with _tasks_by_name():
         export(
             model,

@@ -4,16 +4,17 @@ Records lie in ArrayRecord files, where any can be read at once. So the order is
 worker reads its own positions only, and a run resumes where it stopped without reading what came before.
 """
 
-import io
+import copy
 import warnings
+from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import tensorflow as tf
-from PIL import Image
 
+from ipt_tf import images
 from ipt_tf.data import sampling
 from ipt_tf.data.degrading import check_degradable, degrade
 from ipt_tf.tasks import Task
@@ -23,9 +24,12 @@ PREFIX = "tfds:"
 Records = Sequence[Mapping[str, bytes]]
 """Encoded pictures by feature name, by index."""
 
+Size = tuple[int, int]
+"""(height, width), pixels."""
 
-class UnusableRecord(ValueError):
-    """A picture that cannot be read, or is smaller than a crop."""
+
+_KINDS = ("PNG", "JPEG", "GIF", "BMP")
+"""What TensorFlow decodes, by Pillow's names."""
 
 
 def open_dataset(
@@ -105,15 +109,15 @@ def _records(reference: str, builder, split: str, pictures: Sequence[str]) -> Re
         raise ValueError(f"{reference}: {error}; its splits are {', '.join(builder.info.splits)}") from None
 
 
-class _Stored:
+class _Stored(ABC):
     """What photographs and pairs have in common: records, some of which are this source's."""
 
-    def __init__(self, records: Records, label: str, indices: Sequence[int] | None):
+    def __init__(self, records: Records, label: str):
         self._records, self._label = records, label
-        self._indices = range(len(records)) if indices is None else indices
-        if not len(self._indices):
-            raise ValueError(f"{label} is empty")
+        self._indices: Sequence[int] = range(len(records))
         self._told: set[int] = set()
+        if not len(records):
+            raise ValueError(f"{label} is empty")
 
     def __len__(self) -> int:
         return len(self._indices)
@@ -123,23 +127,39 @@ class _Stored:
         """The dataset and its number of pictures, for the record of a run."""
         return [self._label, str(len(self._records))]
 
-    def _usable(self, place: int, side: int) -> Mapping[str, bytes]:
-        """Returns the record at a place, or the first one after it from which crops of `side` can be cut."""
+    def split(self, held_out: int, seed: int, fraction: float = 1.0) -> tuple[Self, Self | None]:
+        """Returns (a fraction of the pictures to train on, `held_out` others to validate on, or None if that is 0)."""
+        train, validation = sampling.divide(len(self), held_out, seed, fraction)
+        return self._part(train), self._part(validation) if validation else None
+
+    def _part(self, places: Sequence[int]) -> Self:
+        part = copy.copy(self)
+        part._indices, part._told = [self._indices[place] for place in places], set()
+        return part
+
+    def _usable(self, place: int, side: int) -> tuple[Mapping[str, bytes], Size]:
+        """Returns the record at a place, or the first one after it from which crops of `side` can be cut.
+
+        With it comes the size of the picture that crops are placed in.
+        """
         for offset in range(len(self)):
             index = int(self._indices[(place + offset) % len(self)])
             record = self._records[index]
             try:
-                self._check(record, side)
-            except UnusableRecord as error:
+                return record, self._checked_size(record, side)
+            except images.ImageError as error:
                 if index not in self._told:
                     self._told.add(index)
                     warnings.warn(f"left out record {index} of {self._label}: {error}", stacklevel=2)
-                continue
-            return record
         raise ValueError(f"{self._label} has no picture from which {side} x {side} pixels can be cut")
 
-    def _check(self, record: Mapping[str, bytes], side: int) -> None:
-        raise NotImplementedError
+    @abstractmethod
+    def _checked_size(self, record: Mapping[str, bytes], side: int) -> Size:
+        """Returns the size of the picture that crops are placed in.
+
+        Raises:
+            ImageError: a picture of the record cannot be read, or is smaller than a crop.
+        """
 
 
 class StoredPhotographs(_Stored):
@@ -151,23 +171,11 @@ class StoredPhotographs(_Stored):
         records: of the dataset.
         label: its name, for messages and for the record of a run.
         clean: name of the feature.
-        indices: of the records to use; default: all.
     """
 
-    def __init__(self, records: Records, label: str, clean: str, indices: Sequence[int] | None = None):
-        super().__init__(records, label, indices)
+    def __init__(self, records: Records, label: str, clean: str):
+        super().__init__(records, label)
         self._clean = clean
-
-    def split(
-        self, held_out: int, seed: int, fraction: float = 1.0
-    ) -> tuple["StoredPhotographs", "StoredPhotographs | None"]:
-        """Returns (a fraction of the photographs to train on, `held_out` others, or None if that is 0)."""
-        train, validation = (
-            StoredPhotographs(self._records, self._label, self._clean, part) if part else None
-            for part in sampling.divide(len(self), held_out, seed, fraction)
-        )
-        assert train is not None  # `divide` leaves some
-        return train, validation
 
     def examples(self, requests, tasks: Sequence[Task], patch_size: int, seed: int):
         """Turns a tf.data.Dataset of (index of a task, position) into one of (degraded, clean) crops.
@@ -180,9 +188,13 @@ class StoredPhotographs(_Stored):
         def look_up(task, position):
             side = patch_size * tasks[int(task)].scale
             place = sampling.picture_at(int(position), len(self), seed)
-            encoded = self._usable(place, side)[self._clean]
-            at = sampling.crop_at(int(position), size(encoded), side, seed)
-            return _text(encoded), np.array([at.top, at.left, side, side], np.int32), np.int32(at.way)
+            record, size = self._usable(place, side)
+            at = sampling.crop_at(int(position), size, side, seed)
+            return (
+                _text(record[self._clean]),
+                np.array([at.top, at.left, side, side], np.int32),
+                np.int32(at.way),
+            )
 
         def example(task, position):
             types = (tf.string, tf.int32, tf.int32)
@@ -195,14 +207,14 @@ class StoredPhotographs(_Stored):
     def validation_pairs(self, task: Task, patch_size: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
         """Returns the degraded and the clean central crop of each photograph."""
         side = patch_size * task.scale
-        encoded = [self._usable(place, side)[self._clean] for place in range(len(self))]
-        clean = np.stack([decode(each, _middle(*size(each), side)).numpy() for each in encoded])
+        usable = (self._usable(place, side) for place in range(len(self)))
+        clean = np.stack(
+            [decode(record[self._clean], _middle(size, side)).numpy() for record, size in usable]
+        )
         return np.asarray(task.make_input(clean, np.random.default_rng(seed))), clean
 
-    def _check(self, record: Mapping[str, bytes], side: int) -> None:
-        height, width = size(record[self._clean])
-        if min(height, width) < side:
-            raise UnusableRecord(f"{width} x {height} pixels, too small")
+    def _checked_size(self, record: Mapping[str, bytes], side: int) -> Size:
+        return _large_enough(images.claimed_size(record[self._clean], _KINDS), side)
 
 
 class StoredPairs(_Stored):
@@ -214,33 +226,11 @@ class StoredPairs(_Stored):
         degraded: name of a feature.
         clean: name of the other, whose pictures are `scale` times as high and wide.
         scale: of the task.
-        indices: of the records to use; default: all.
     """
 
-    def __init__(
-        self,
-        records: Records,
-        label: str,
-        degraded: str,
-        clean: str,
-        scale: int = 1,
-        indices: Sequence[int] | None = None,
-    ):
-        super().__init__(records, label, indices)
+    def __init__(self, records: Records, label: str, degraded: str, clean: str, scale: int = 1):
+        super().__init__(records, label)
         self._degraded, self._clean, self._scale = degraded, clean, scale
-
-    def split(
-        self, held_out: int, seed: int, fraction: float = 1.0
-    ) -> tuple["StoredPairs", "StoredPairs | None"]:
-        """Returns (a fraction of the pairs to train on, `held_out` others to validate on, or None if that is 0)."""
-        train, validation = (
-            StoredPairs(self._records, self._label, self._degraded, self._clean, self._scale, part)
-            if part
-            else None
-            for part in sampling.divide(len(self), held_out, seed, fraction)
-        )
-        assert train is not None  # `divide` leaves some
-        return train, validation
 
     def examples(self, requests, tasks: Sequence[Task], patch_size: int, seed: int):
         """Turns a tf.data.Dataset of (index of a task, position) into one of (degraded, clean) crops.
@@ -248,13 +238,13 @@ class StoredPairs(_Stored):
         Raises:
             ValueError: several tasks, or one of another scale than these pairs.
         """
-        self._only(tasks)
+        self._check_scale(tasks)
 
         def look_up(position):
-            record = self._usable(sampling.picture_at(int(position), len(self), seed), patch_size)
-            low, high = record[self._degraded], record[self._clean]
-            at = sampling.crop_at(int(position), size(low), patch_size, seed)
-            return _text(low), _text(high), np.array([at.top, at.left], np.int32), np.int32(at.way)
+            record, size = self._usable(sampling.picture_at(int(position), len(self), seed), patch_size)
+            at = sampling.crop_at(int(position), size, patch_size, seed)
+            low, high = (_text(record[name]) for name in (self._degraded, self._clean))
+            return low, high, np.array([at.top, at.left], np.int32), np.int32(at.way)
 
         def example(_, position):
             types = (tf.string, tf.string, tf.int32, tf.int32)
@@ -271,43 +261,38 @@ class StoredPairs(_Stored):
 
     def validation_pairs(self, task: Task, patch_size: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
         """Returns the central crops of each pair."""
-        self._only([task])
+        self._check_scale([task])
         low, high = [], []
         for place in range(len(self)):
-            record = self._usable(place, patch_size)
-            box = _middle(*size(record[self._degraded]), patch_size)
+            record, size = self._usable(place, patch_size)
+            box = _middle(size, patch_size)
             low.append(decode(record[self._degraded], box).numpy())
             high.append(decode(record[self._clean], box * self._scale).numpy())
         return np.stack(low), np.stack(high)
 
-    def _only(self, tasks: Sequence[Task]) -> Task:
+    def _check_scale(self, tasks: Sequence[Task]) -> None:
         if len(tasks) != 1 or tasks[0].scale != self._scale:
             names = ", ".join(f"{task.name} (scale {task.scale})" for task in tasks)
             raise ValueError(f"{self._label}: these pairs train one task of scale {self._scale}, not {names}")
-        return tasks[0]
 
-    def _check(self, record: Mapping[str, bytes], side: int) -> None:
-        (height, width), clean = size(record[self._degraded]), size(record[self._clean])
-        if min(height, width) < side:
-            raise UnusableRecord(f"{width} x {height} pixels, too small")
+    def _checked_size(self, record: Mapping[str, bytes], side: int) -> Size:
+        (height, width), clean = (
+            images.claimed_size(record[name], _KINDS) for name in (self._degraded, self._clean)
+        )
+        _large_enough((height, width), side)
         if clean != (height * self._scale, width * self._scale):
             raise ValueError(
                 f"{self._label}: a degraded picture is {width} x {height}, its clean one {clean[1]} x {clean[0]};"
                 f" at scale {self._scale} that cannot be"
             )
+        return height, width
 
 
-def size(encoded: bytes) -> tuple[int, int]:
-    """Returns (height, width) of an encoded picture, from its header.
-
-    Raises:
-        UnusableRecord: it is none.
-    """
-    try:
-        with Image.open(io.BytesIO(encoded)) as image:
-            return image.height, image.width
-    except (OSError, Image.DecompressionBombError) as error:
-        raise UnusableRecord(str(error)) from None
+def _large_enough(size: Size, side: int) -> Size:
+    height, width = size
+    if min(size) < side:
+        raise images.ImageError(f"{width} x {height} pixels, too small")
+    return size
 
 
 def decode(encoded, box) -> tf.Tensor:
@@ -326,7 +311,8 @@ def decode(encoded, box) -> tf.Tensor:
     return tf.cast(tf.cond(tf.io.is_jpeg(encoded), jpeg, other), tf.float32)
 
 
-def _middle(height: int, width: int, side: int) -> np.ndarray:
+def _middle(size: Size, side: int) -> np.ndarray:
+    height, width = size
     return np.array([(height - side) // 2, (width - side) // 2, side, side], np.int32)
 
 

@@ -10,8 +10,8 @@ from urllib.parse import quote
 import numpy as np
 from tqdm import tqdm
 
-from ipt_tf import images
-from ipt_tf.evaluation import baselines, figures, outputs, tables
+from ipt_tf import images, outputs
+from ipt_tf.evaluation import baselines, figures, tables
 from ipt_tf.evaluation.benchmarks import Evaluation
 from ipt_tf.evaluation.figures import Example
 from ipt_tf.evaluation.measure import Job

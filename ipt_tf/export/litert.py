@@ -10,10 +10,7 @@ blended first. Operations are LiteRT's own, so that every runtime has them.
                    are float32 here too: one face for all, and no loss on the way in
 """
 
-import contextlib
 import json
-import os
-import secrets
 import tempfile
 import warnings
 from collections.abc import Callable, Iterator, Sequence
@@ -24,7 +21,7 @@ import numpy as np
 import tensorflow as tf
 from tensorflow.lite.tools import flatbuffer_utils
 
-from ipt_tf import images
+from ipt_tf import images, outputs
 from ipt_tf.console import no_stderr
 from ipt_tf.export import VARIANTS, single_task
 from ipt_tf.model.ipt import IPT
@@ -72,6 +69,7 @@ def export_tasks(
     for path in paths.values():
         if path.exists():
             raise ValueError(f"{path} exists already; choose another folder, or remove it first")
+    outputs.make_folder(Path(out))
     for name in names:
         view = model.for_task(name)
         note = json.dumps(single_task.origin(view, source)).encode()
@@ -79,7 +77,7 @@ def export_tasks(
         with tempfile.TemporaryDirectory() as folder:
             _archive(view).write_out(folder, verbose=False)
             for variant in variants:
-                _place(paths[name, variant], _with_note(_convert(folder, variant, seen), note))
+                outputs.write(paths[name, variant], _with_note(_convert(folder, variant, seen), note))
                 if log is not None:
                     log(paths[name, variant])
     return list(paths.values())
@@ -144,16 +142,3 @@ def _with_note(model: bytes, note: bytes) -> bytes:
     contents.buffers.append(buffer)
     contents.metadata = [*(contents.metadata or []), entry]
     return bytes(flatbuffer_utils.convert_object_to_bytearray(contents))
-
-
-def _place(path: Path, data: bytes) -> None:
-    beside = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        beside.write_bytes(data)
-        os.rename(beside, path)
-    except OSError as error:
-        raise ValueError(f"{path} cannot be written: {error.strerror}") from None
-    finally:
-        with contextlib.suppress(OSError):
-            beside.unlink(missing_ok=True)

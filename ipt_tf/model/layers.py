@@ -146,7 +146,7 @@ class Attention(keras.layers.Layer):
         head_dim = dim // self.num_heads
         # The kernel has fewer values than the queries, which it scales.
         scale = ops.cast([head_dim**-0.5] * dim + [1.0] * (2 * dim), self.compute_dtype)
-        kernel = (ops.cast(self.input_kernel, self.compute_dtype) * scale)[:, first * dim : last * dim]
+        kernel = (self.input_kernel * scale)[:, first * dim : last * dim]
         y = ops.matmul(ops.reshape(x, (-1, dim)), kernel)
         y = ops.reshape(y, (-1, count, last - first, self.num_heads, head_dim))
         return ops.unstack(ops.transpose(y, (2, 0, 3, 1, 4)))

@@ -15,7 +15,6 @@ class Runner:
 
     Args:
         path: the file.
-        num_threads: threads of LiteRT; by default one per core.
 
     Attributes:
         origin: what the file says about itself: version of ipt_tf, sha256 of the weights, configuration.
@@ -31,15 +30,14 @@ class Runner:
         >>> large = restore(photograph, runner, runner.scale, tile=runner.tile)
     """
 
-    def __init__(self, path: str | os.PathLike, num_threads: int | None = None):
+    def __init__(self, path: str | os.PathLike):
         try:
             from ai_edge_litert.interpreter import Interpreter
         except ModuleNotFoundError:
             raise ValueError(f"{path}: running it needs LiteRT: pip install 'ipt_tf[litert]'") from None
         data = _read(Path(path))
-        threads = num_threads or os.cpu_count()
         try:
-            self._interpreter = Interpreter(model_content=data, num_threads=threads)
+            self._interpreter = Interpreter(model_content=data, num_threads=os.cpu_count())
             origin = _origin(data)
         except Exception as error:  # the parsers raise whatever they like on damaged files
             raise ValueError(f"{path} is damaged, or no LiteRT file ({error})") from None

@@ -1,7 +1,6 @@
 """The client's gRPC: needs tensorflow-serving-api, and with it TensorFlow."""
 
 import json
-import random
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -19,7 +18,7 @@ from tensorflow_serving.apis import (
 )
 
 from ipt_tf.serving.errors import ServingError
-from ipt_tf.serving.transport import Model, Signature, Tensor, best_state
+from ipt_tf.serving.transport import Model, Signature, Tensor, best_state, pauses
 
 _SERVICE_CONFIG: dict = {
     "loadBalancingConfig": [{"round_robin": {}}]
@@ -32,10 +31,6 @@ _OPTIONS = [
     ("grpc.enable_retries", 0),  # gRPC's own do not repeat a call that was under way when its server died
     ("grpc.max_reconnect_backoff_ms", 5000),  # two minutes otherwise, once a server was away
 ]
-
-
-_FIRST_PAUSE, _LONGEST_PAUSE = 0.5, 5.0
-"""Seconds before a call is repeated: random up to the first, then twice that, up to the longest."""
 
 
 class GrpcTransport:
@@ -101,17 +96,15 @@ class GrpcTransport:
 
     def _call(self, method, request, seconds: float):
         """Calls, again while the server is UNAVAILABLE and time is left: all that is asked here can be asked twice."""
-        deadline, longest = time.monotonic() + seconds, _FIRST_PAUSE
-        while True:
+        deadline = time.monotonic() + seconds
+        for pause in pauses():
             try:
                 # While a server is away the call waits for it, as long as its deadline lets it.
                 return method(request, timeout=deadline - time.monotonic(), wait_for_ready=True)
             except grpc.RpcError as error:
-                pause = random.uniform(0, longest)
                 if error.code() != grpc.StatusCode.UNAVAILABLE or time.monotonic() + pause > deadline:
                     raise ServingError(error.code().name, f"{self._where}: {error.details()}") from None
             time.sleep(pause)
-            longest = min(2 * longest, _LONGEST_PAUSE)
 
 
 def _tensors(infos) -> dict[str, Tensor]:

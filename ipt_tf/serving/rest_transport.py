@@ -12,14 +12,12 @@ from typing import Any
 
 import numpy as np
 import urllib3
-from urllib3.exceptions import HTTPError, MaxRetryError, ReadTimeoutError, SSLError
-from urllib3.util import Retry
+from urllib3.exceptions import HTTPError, ReadTimeoutError, SSLError
 
 from ipt_tf.serving.errors import HTTP_STATUS, ServingError
-from ipt_tf.serving.transport import Model, Signature, Tensor, best_state
+from ipt_tf.serving.transport import Model, Signature, Tensor, best_state, pauses
 
 _CODES = {status: code for code, status in reversed(HTTP_STATUS.items())}
-_RETRIES = Retry(total=1000, backoff_factor=0.25, backoff_jitter=0.5, backoff_max=5, allowed_methods=None)
 
 
 class RestTransport:
@@ -71,10 +69,10 @@ class RestTransport:
 
     def _call(self, method: str, url: str, body: bytes | None, seconds: float) -> Any:
         """Asks until the server is there and has time, or the time is over."""
-        ends = time.monotonic() + seconds
-        retries, problem = _RETRIES, "no answer"
-        while (left := ends - time.monotonic()) > 0:
-            response = None
+        ends, problem = time.monotonic() + seconds, "no answer"
+        for pause in pauses():
+            if (left := ends - time.monotonic()) <= 0:
+                break
             try:
                 response = self._pool.request(
                     method, url, body=body, timeout=left, retries=False, redirect=False
@@ -88,11 +86,7 @@ class RestTransport:
                 break
             except HTTPError as error:  # no connection, or a connection that broke
                 problem = str(error)
-            try:
-                retries = retries.increment(method, url, response)
-            except MaxRetryError:
-                break
-            time.sleep(max(0, min(retries.get_backoff_time(), ends - time.monotonic())))
+            time.sleep(max(0, min(pause, ends - time.monotonic())))
         raise ServingError(
             "DEADLINE_EXCEEDED", f"{self._where}: the deadline of {seconds:.0f} s passed ({problem})"
         )

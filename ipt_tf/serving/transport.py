@@ -1,6 +1,7 @@
 """What a client needs of a server, over whatever protocol."""
 
-from collections.abc import Iterable, Mapping
+import random
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -41,6 +42,14 @@ def best_state(states: Iterable[str]) -> str:
     """The state that says most about whether a model can be asked, of those of its versions."""
     found = set(states)
     return next((state for state in ("AVAILABLE", "LOADING", "START") if state in found), "END")
+
+
+def pauses() -> Iterator[float]:
+    """Yields seconds to wait before a call is repeated: random, up to half a second, then ever longer, up to 5."""
+    longest = 0.5
+    while True:
+        yield random.uniform(0, longest)
+        longest = min(2 * longest, 5.0)
 
 
 class Transport(Protocol):

@@ -1,5 +1,6 @@
-"""Text files that are whole or not there."""
+"""Files that are whole or not there."""
 
+import contextlib
 import os
 import secrets
 from pathlib import Path
@@ -24,7 +25,19 @@ def check_folder(path: Path) -> None:
         raise ValueError(f"{path}: the folder {existing} is read-only")
 
 
-def write(path: Path, text: str) -> None:
+def make_folder(path: Path) -> None:
+    """Makes a folder, and those that it is in, unless they are there.
+
+    Raises:
+        ValueError: it cannot be made.
+    """
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ValueError(f"{path} cannot be made: {error.strerror}") from None
+
+
+def write(path: Path, content: str | bytes) -> None:
     """Writes a file beside its place and renames it; what was there is replaced.
 
     Raises:
@@ -32,9 +45,10 @@ def write(path: Path, text: str) -> None:
     """
     beside = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
     try:
-        beside.write_text(text, encoding="utf-8")
+        beside.write_bytes(content.encode() if isinstance(content, str) else content)
         os.replace(beside, path)
     except OSError as error:
         raise ValueError(f"{path} cannot be written: {error.strerror}") from None
     finally:
-        beside.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            beside.unlink(missing_ok=True)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from ipt_tf.evaluation import outputs
+from ipt_tf import outputs
 
 
 def test_a_file_is_replaced_whole(tmp_path):
