@@ -21,7 +21,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from ipt_tf import IPT, memory
+from ipt_tf import IPT
 from ipt_tf.data import Photographs
 from ipt_tf.model import presets, starts
 from ipt_tf.training import loop, recipes
@@ -94,7 +94,6 @@ def count_body(model: IPT) -> int:
 
 def main() -> None:
     options = _options()
-    memory.keep_freed()
     config = presets.find(options.preset).config if options.preset else MINIATURE
     photographs = Photographs.of_folder(options.data, smallest_side=192)
 

@@ -28,7 +28,7 @@ import numpy as np
 from PIL import Image
 
 from benchmarks.ports import free_ports
-from ipt_tf import images, memory
+from ipt_tf import images
 from ipt_tf.restoration.restore import restore
 from ipt_tf.serving import Client, ServingError
 
@@ -80,7 +80,6 @@ def main() -> None:
     parser.add_argument("--kill", action="store_true")
     options = parser.parse_args()
 
-    memory.keep_freed()
     models = Models(options.models)
     jobs = make_jobs(models, options.data)
     print(

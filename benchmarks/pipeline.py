@@ -8,7 +8,7 @@ import time
 from pathlib import Path
 
 from benchmarks.train_step import make_steps, step_rate
-from ipt_tf import IPT, memory
+from ipt_tf import IPT
 from ipt_tf.data import Photographs, batches
 from ipt_tf.model import presets
 from ipt_tf.training.recipes import Recipe
@@ -23,7 +23,6 @@ def main() -> None:
     parser.add_argument("--batches", type=int, default=300, help="batches to make (default: 300)")
     options = parser.parse_args()
 
-    memory.keep_freed()
     recipe = Recipe()
     model = IPT(**presets.find(options.preset).config)
     photographs = Photographs.of_folder(options.data)

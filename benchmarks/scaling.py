@@ -52,7 +52,6 @@ def rate_of(count: int, options: argparse.Namespace) -> float:
         task = {"type": "worker", "index": index}
         environment = {
             "TF_CONFIG": json.dumps({"cluster": {"worker": addresses}, "task": task}),
-            "TF_ENABLE_ONEDNN_OPTS": "1",
             "TF_NUM_INTRAOP_THREADS": "1",
             "OMP_NUM_THREADS": "1",
         }
@@ -66,9 +65,6 @@ def rate_of(count: int, options: argparse.Namespace) -> float:
 
 def worker_rate(options: argparse.Namespace) -> float:
     """Returns this worker's patches per second, of the median step."""
-    from ipt_tf import memory
-
-    memory.keep_freed()
     from ipt_tf.training import strategies
 
     strategy = strategies.make("workers", timeout=120)

@@ -16,7 +16,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from ipt_tf import IPT, memory
+from ipt_tf import IPT
 from ipt_tf.data import Photographs, batches, task_of_step
 from ipt_tf.model import presets
 from ipt_tf.training.adam import TaskOptimizers
@@ -36,7 +36,6 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=60, help="steps on real data (default: 60)")
     options = parser.parse_args()
 
-    memory.keep_freed()
     print("| variant | patches/s | waiting for data | ratio to fit |\n|---|---|---|---|")
     variants = {
         "float32": {},

@@ -10,6 +10,13 @@ from collections.abc import Iterator
 from ipt_tf import memory
 
 
+def tune() -> None:
+    """Makes TensorFlow fast on CPUs, before it is imported; what the environment says already is left as it is."""
+    memory.keep_freed()
+    # oneDNN's kernels are on by default only where the processor has AVX-512 VNNI; they are faster without.
+    os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
+
+
 def start_keras(threads_per_operation: int | None = None) -> None:
     """Imports Keras and its backend silently, which takes some seconds with TensorFlow.
 
@@ -35,9 +42,7 @@ def _import_silently(module: str) -> None:
     TensorFlow's C++ code writes to stderr while it starts, before its log level counts; and its Python code
     takes one trace per task, which is meant, for retracing by mistake.
     """
-    memory.keep_freed()
-    # TensorFlow has oneDNN's kernels on by default only where the processor has AVX-512 VNNI; they are faster without.
-    os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
+    tune()
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     logging.getLogger("tensorflow").setLevel(logging.ERROR)
     with no_stderr():
