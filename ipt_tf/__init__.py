@@ -18,6 +18,7 @@ _HOMES = {
     "evaluation": "ipt_tf.evaluation",
     "images": "ipt_tf.images",
     "restoration": "ipt_tf.restoration",
+    "samples": "ipt_tf.samples",
     "training": "ipt_tf.training",
 }
 

@@ -510,7 +510,7 @@ def _add_export(commands) -> None:
         dest="photographs",
         type=Path,
         metavar="PHOTOGRAPHS",
-        help="folder of clean photographs like those that int8 is to restore (default: one that ships)",
+        help="folder of clean photographs like those that int8 is to restore (default: the samples that ship)",
     )
     _add_model(parser)
     parser.set_defaults(run=_export)

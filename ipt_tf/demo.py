@@ -6,15 +6,13 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from ipt_tf import images
+from ipt_tf import samples
 from ipt_tf.console import start_keras
 from ipt_tf.evaluation import metrics
 
-SAMPLE = Path(__file__).parent / "samples" / "chelsea.png"
-
 
 def main() -> None:
-    """Adds noise to the sample photograph, restores it, prints PSNR and writes the pictures."""
+    """Adds noise to a sample photograph, restores it, prints PSNR and writes the pictures."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--task", default="denoise_50", help="(default: denoise_50)")
     parser.add_argument(
@@ -27,7 +25,7 @@ def main() -> None:
     from ipt_tf.evaluation.figures import side_by_side
     from ipt_tf.model.ipt import IPT
 
-    clean = images.read(SAMPLE).pixels
+    clean = samples.load("chelsea")
     model = IPT.from_pretrained()
     task = model.task(options.task)
     clean = clean[: clean.shape[0] // task.scale * task.scale, : clean.shape[1] // task.scale * task.scale]

@@ -21,14 +21,13 @@ import numpy as np
 import tensorflow as tf
 from tensorflow.lite.tools import flatbuffer_utils
 
-from ipt_tf import images, outputs
+from ipt_tf import images, outputs, samples
 from ipt_tf.console import no_stderr
 from ipt_tf.export import VARIANTS, single_task
 from ipt_tf.model.ipt import IPT
 from ipt_tf.restoration import tiling
 from ipt_tf.restoration.litert import METADATA
 
-SAMPLES = Path(__file__).resolve().parents[1] / "samples"
 CALIBRATION_TILES = 32
 
 
@@ -38,7 +37,7 @@ def export_tasks(
     tasks: Sequence[str] | None = None,
     *,
     variants: Sequence[str] = VARIANTS,
-    photographs: str | Path = SAMPLES,
+    photographs: str | Path = samples.FOLDER,
     source: str | Path | None = None,
     log: Callable[[Path], object] | None = None,
 ) -> list[Path]:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from ipt_tf import IPT, Task, images
+from ipt_tf import IPT, Task, images, samples
 from ipt_tf.export import VARIANTS, litert
 from ipt_tf.restoration.litert import Runner
 from ipt_tf.restoration.restore import restore
@@ -18,7 +18,7 @@ pytest.importorskip("ai_edge_litert")
 
 @pytest.fixture(scope="module")
 def photograph():
-    return images.read(litert.SAMPLES / "chelsea.png").pixels[60:130, 120:220]
+    return samples.load("chelsea")[60:130, 120:220]
 
 
 @pytest.fixture(scope="module")
