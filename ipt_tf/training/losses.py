@@ -111,9 +111,19 @@ def _mean_over_images(
     tokens = ops.normalize(ops.cast(tokens, "float32"), axis=-1)
     everyone = tokens if everyone is None else ops.normalize(ops.cast(everyone, "float32"), axis=-1)
     own = ops.one_hot(first + ops.arange(count), everyone.shape[0], dtype="float32")
-    chunk = max(1, LARGEST_CHUNK // (patches * everyone.shape[0] * patches))
-    parts = [
-        keras.remat(of_images)(tokens[i : i + chunk], everyone, own[i : i + chunk])
-        for i in range(0, count, chunk)
-    ]
-    return sum(parts[1:], parts[0]) / count
+    chunks = _chunks(count, LARGEST_CHUNK // (patches * everyone.shape[0] * patches))
+    # Passed on: a tensor that a rematerialised function only sees from outside would get no gradient.
+    of_chunk = keras.remat(of_images)
+    # A loop, because a graph of all chunks side by side would compute, and hold, many of them at a time.
+    parts = ops.map(
+        lambda chunk: of_chunk(chunk[0], everyone, chunk[1]),
+        tuple(ops.reshape(x, (chunks, -1, *x.shape[1:])) for x in (tokens, own)),
+    )
+    return ops.sum(parts) / count
+
+
+def _chunks(count: int, largest: int) -> int:
+    """Returns the smallest number of equal chunks of images, none of more than `largest`, or of one image each."""
+    return next(
+        chunks for chunks in range(1, count + 1) if count % chunks == 0 and count // chunks <= max(1, largest)
+    )
