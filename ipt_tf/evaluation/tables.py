@@ -67,7 +67,8 @@ def sections(evaluation: Evaluation, *, per_image: bool = False) -> list[Section
 def asked_for(table: Table, evaluation: Evaluation) -> list[str]:
     """Returns the tasks of a table that are of interest: all, but for a model with a single task."""
     names = {task.name for task in evaluation.tasks}
-    return [task for task in table.tasks if len(names) > 1 or task in names]
+    has_several = len({task.restorer for task in evaluation.tasks}) > 1
+    return [task for task in table.tasks if has_several or task in names]
 
 
 def protocol(evaluation: Evaluation) -> list[str]:
@@ -120,7 +121,8 @@ def own_protocol(name: str, evaluation: Evaluation) -> str:
     if task.border:
         return f"Y, border {task.border}"
     noise = f", noise {evaluation.conditions.noise}" if task.sigma is not None else ""
-    return f"Y and RGB{noise}"
+    restorer = f", restored by task {task.level_of}" if task.level_of else ""
+    return f"Y and RGB{noise}{restorer}"
 
 
 def _published_row(row: Published) -> _Row:

@@ -335,7 +335,8 @@ class IPT(keras.Model):
             source: `"ipt_tiny"`, whose weights ship with the package; a folder that `save_pretrained` wrote; or a
                 checkpoint of the authors (`IPT_pretrain.pt`, `IPT_sr2.pt` ..., or .safetensors), which is read
                 without PyTorch.
-            task: keep only this task; for a file with one task of scale 1, what it restores.
+            task: keep only this task, with weights for it alone where there are such beside the others; for a file
+                with one task of scale 1, what it restores.
             options: for the authors' files: `tasks`, `num_heads`, `pos_every`; see
                 `ipt_tf.model.checkpoints.load`.
 
