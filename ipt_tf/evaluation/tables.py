@@ -109,19 +109,21 @@ def _rows(task: str, table: Table, evaluation: Evaluation) -> list[_Row]:
                 for score in scores
                 for measure in table.measures
             }
-            rows.append(_Row(task, method.name, own_protocol(task, evaluation), "measured", figures))
+            protocol = own_protocol(task, method.name, evaluation)
+            rows.append(_Row(task, method.name, protocol, "measured", figures))
     return rows + [_published_row(row) for row in PUBLISHED if row.task == task]
 
 
-def own_protocol(name: str, evaluation: Evaluation) -> str:
-    """Returns the protocol of the rows that were measured here, in the words of the published ones."""
+def own_protocol(name: str, method: str, evaluation: Evaluation) -> str:
+    """Returns the protocol of a task's row that was measured here, in the words of the published ones."""
     task = next((task for task in evaluation.tasks if task.name == name), None)
     if task is None:
         return ""
     if task.border:
         return f"Y, border {task.border}"
     noise = f", noise {evaluation.conditions.noise}" if task.sigma is not None else ""
-    restorer = f", restored by task {task.level_of}" if task.level_of else ""
+    has_another = task.level_of and method == evaluation.network.name
+    restorer = f", restored by task {task.level_of}" if has_another else ""
     return f"Y and RGB{noise}{restorer}"
 
 

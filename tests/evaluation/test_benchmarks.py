@@ -107,6 +107,7 @@ def test_denoising_without_a_level_is_scored_at_the_levels_of_the_paper(identity
         "| denoise_70 | model in memory | Y and RGB, noise clamped to 0..255, restored by task denoise |"
         in text
     )
+    assert "| denoise_70 | input | Y and RGB, noise clamped to 0..255 |" in text
     assert "Table 2" in text
     assert "Table 1" not in text
 
