@@ -152,6 +152,14 @@ def arguments(model: IPT) -> dict[str, Any]:
     return {key: value for key, value in config.items() if key not in ("name", "trainable", "dtype")}
 
 
+def copy(model: IPT, precision: str = "float32") -> IPT:
+    """Returns a model of the same weights, which computes in the given precision, a policy of Keras."""
+    other = type(model)(**{**arguments(model), "tasks": model.tasks}, dtype=precision)
+    for weight, value in zip(other.weights, model.weights, strict=True):
+        weight.assign(value)
+    return other
+
+
 # --- tensors <-> model --------------------------------------------------------------------------------------
 
 

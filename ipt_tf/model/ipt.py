@@ -224,6 +224,16 @@ class IPT(keras.Model):
         """Like `for_task`, with several tasks in this order."""
         return self._view(names)
 
+    def own_weights(self, name: str) -> list[keras.Variable]:
+        """Returns the trainable weights that one task has for itself: those of its head, tail and embedding.
+
+        Raises:
+            ValueError: the model has no such task.
+        """
+        view = self.for_task(name)
+        parts: list[keras.layers.Layer] = [*view.heads, *view.tails, *view.embeddings]
+        return [weight for part in parts for weight in part.trainable_variables]
+
     def adapt(self, task: Task, like: str) -> "IPT":
         """Returns a model of one new task, with weights of its own: those of this model's body and task `like`.
 
