@@ -22,8 +22,15 @@ def start_keras(threads_per_operation: int | None = None) -> None:
 
     Args:
         threads_per_operation: of TensorFlow on CPUs; default: its own choice, all cores.
+
+    Raises:
+        OSError: the backend that the environment variable KERAS_BACKEND names is not installed.
     """
-    _import_silently("ipt_tf.model.ipt")
+    try:
+        _import_silently("ipt_tf.model.ipt")
+    except ModuleNotFoundError as error:
+        backend = os.environ.get("KERAS_BACKEND", "tensorflow")
+        raise OSError(f"Keras's backend {backend} cannot be used: {error}") from None
     if threads_per_operation and "tensorflow" in sys.modules:
         import tensorflow as tf
 

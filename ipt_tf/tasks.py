@@ -3,6 +3,7 @@
 The order of a table is the order of a model's heads, tails and task embeddings.
 """
 
+import dataclasses
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -13,6 +14,7 @@ from ipt_tf.degradations import (
     Tensor,
     bicubic,
     gaussian_noise,
+    jpeg_artefacts,
     rain_streaks,
 )
 
@@ -34,6 +36,8 @@ class Task:
         pairs: where a benchmark set has its real inputs: folders (degraded, clean) inside the set, by any of
             the names in use. A task with such folders is scored on them alone, not on clean pictures that it
             degrades itself.
+        levels: tasks of one strength each, as which a task of varying strength is scored.
+        level_of: of such a level, the name of the task that it belongs to, and that restores it.
 
     Example:
         >>> Task("denoise_15", degrade=gaussian_noise(15), sigma=15)
@@ -44,6 +48,8 @@ class Task:
     degrade: Degradation | None = None
     sigma: float | None = None
     pairs: tuple[tuple[str, str], ...] = ()
+    levels: tuple["Task", ...] = ()
+    level_of: str | None = None
 
     def __post_init__(self) -> None:
         if not re.fullmatch(r"[a-z][a-z0-9_]*", self.name):
@@ -55,6 +61,11 @@ class Task:
     def border(self) -> int:
         """Pixels along each edge that scores leave out: the scale for super-resolution, none for other tasks."""
         return self.scale if self.scale > 1 else 0
+
+    @property
+    def restorer(self) -> str:
+        """Name of the task of a model that restores this one: its own, but for a level."""
+        return self.level_of or self.name
 
     def make_input(self, clean: Tensor, rng: RandomNumbers) -> Tensor:
         """Returns the degraded batch (B, H, W, 3) of a clean one (B, scale H, scale W, 3), 0..255.
@@ -85,6 +96,22 @@ OFFICIAL_TASKS = (
 )
 """The six tasks of the paper, in the head order of the official checkpoint."""
 
+
+def _with_levels(task: Task, *levels: Task) -> Task:
+    own = tuple(dataclasses.replace(level, level_of=task.name) for level in levels)
+    return dataclasses.replace(task, levels=own)
+
+
+FURTHER_TASKS = (
+    # Noise of unknown strength; scored at the levels of Tables 2 and 4 of the paper.
+    _with_levels(Task("denoise", degrade=gaussian_noise((0, 75))), *map(_denoise, (10, 30, 50, 70))),
+    _with_levels(
+        Task("jpeg", degrade=jpeg_artefacts((10, 90), cropped=True)),
+        *(Task(f"jpeg_{quality}", degrade=jpeg_artefacts(quality)) for quality in (10, 20, 40)),
+    ),
+)
+"""Tasks that the paper does not have: a model has them only where they are asked for by name."""
+
 _FAMILIES = {
     r"sr_x(\d+)": lambda number: Task(f"sr_x{number}", scale=number, degrade=bicubic(number)),
     r"denoise_(\d+)": _denoise,
@@ -92,18 +119,19 @@ _FAMILIES = {
 
 
 def find(name: str) -> Task:
-    """Returns the task of a name: an official one, any `sr_x<scale>` or any `denoise_<sigma>`.
+    """Returns the task of a name: an official or a further one, any `sr_x<scale>` or any `denoise_<sigma>`.
 
     Raises:
         UnknownTaskError: the name is none of these.
     """
-    for task in OFFICIAL_TASKS:
+    named = (*OFFICIAL_TASKS, *FURTHER_TASKS)
+    for task in named:
         if task.name == name:
             return task
     for pattern, family in _FAMILIES.items():
         if match := re.fullmatch(pattern, name):
             return family(int(match[1]))
-    known = ", ".join(task.name for task in OFFICIAL_TASKS)
+    known = ", ".join(task.name for task in named)
     raise UnknownTaskError(
         f"unknown task {name!r}; known are {known}, any sr_x<scale> and any denoise_<sigma>"
     )

@@ -117,6 +117,16 @@ def test_a_task_that_does_not_exist_is_bad_usage(capsys, model, photo, photograp
         assert "\n" not in err
 
 
+def test_a_backend_that_is_not_installed_is_named(capsys, model, photo, monkeypatch):
+    def missing(module):
+        raise ModuleNotFoundError("No module named 'torch'")
+
+    monkeypatch.setattr("ipt_tf.console._import_silently", missing)
+    monkeypatch.setenv("KERAS_BACKEND", "torch")
+    code, _, err = run(capsys, "restore", photo, "--task", "derain", "--model", model)
+    assert (code, err) == (1, "ipt: Keras's backend torch cannot be used: No module named 'torch'")
+
+
 def test_without_a_command_the_commands_are_listed(capsys):
     with pytest.raises(SystemExit):
         main([])

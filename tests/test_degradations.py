@@ -1,4 +1,4 @@
-"""Bicubic downsampling is MATLAB's, noise is Gaussian, rain is like Rain100L's."""
+"""Bicubic downsampling is MATLAB's, noise is Gaussian, rain is like Rain100L's, JPEG is libjpeg's."""
 
 import sys
 from pathlib import Path
@@ -8,7 +8,7 @@ import pytest
 from keras import ops
 from PIL import Image
 
-from ipt_tf.degradations import bicubic, gaussian_noise, rain_streaks
+from ipt_tf.degradations import bicubic, gaussian_noise, jpeg_artefacts, rain_streaks
 
 # --- bicubic ---
 
@@ -183,10 +183,61 @@ def test_rain_refuses_a_range_in_the_wrong_order():
         rain_streaks(length=(40, 20))
 
 
+# --- JPEG ---
+
+
+def textured(seed=0, size=(2, 64, 80, 3)):
+    return np.random.default_rng(seed).normal(128, 30, size).clip(0, 255).round().astype("float32")
+
+
+def jpeg(clean, *arguments, seed=0, **options):
+    return ops.convert_to_numpy(jpeg_artefacts(*arguments, **options)(clean, np.random.default_rng(seed)))
+
+
+def test_jpeg_is_what_a_file_of_that_quality_holds(tmp_path):
+    clean = textured()
+    for image, degraded in zip(clean, jpeg(clean, 20), strict=True):
+        Image.fromarray(image.astype(np.uint8)).save(tmp_path / "a.jpg", quality=20)
+        np.testing.assert_array_equal(degraded, np.asarray(Image.open(tmp_path / "a.jpg")))
+
+
+def test_a_better_quality_damages_less():
+    errors = [np.square(jpeg(textured(), quality) - textured()).mean() for quality in (10, 20, 40, 90)]
+    assert errors == sorted(errors, reverse=True)
+
+
+def test_a_range_of_quality_gives_each_image_its_own():
+    one = textured(size=(1, 64, 80, 3))
+    batch = jpeg(np.repeat(one, 8, axis=0), (10, 90))
+    errors = np.square(batch - one).mean(axis=(1, 2, 3))
+    assert len(set(errors.tolist())) > 5
+
+
+def test_the_blocks_of_crops_begin_anywhere():
+    """Where a block ends the picture jumps: at every 8th column for whole pictures, at any for crops."""
+    y, x = np.mgrid[:96, :96]
+    smooth = np.broadcast_to((x + y)[..., None], (32, 96, 96, 3)).astype("float32")
+    for cropped, columns in ((False, 1), (True, 4)):
+        degraded = jpeg(smooth, 10, cropped=cropped)
+        jumps = np.abs(np.diff(degraded, axis=2)).mean(axis=(1, 3))
+        assert len(set((jumps.argmax(axis=1) % 8).tolist())) >= columns
+    assert set((np.abs(np.diff(jpeg(smooth, 10), axis=2)).mean(axis=(1, 3)).argmax(axis=1) % 8).tolist()) == {
+        7
+    }
+
+
+@pytest.mark.parametrize("quality", [0, 101, (20, 10), (0, 50)])
+def test_jpeg_refuses_a_quality_that_libjpeg_does_not_have(quality):
+    with pytest.raises(ValueError, match="quality is a number from 1 to 100"):
+        jpeg_artefacts(quality)
+
+
 # --- where it runs ---
 
 
-@pytest.mark.parametrize("degrade", [bicubic(2), gaussian_noise((10, 50)), rain_streaks()])
+@pytest.mark.parametrize(
+    "degrade", [bicubic(2), gaussian_noise((10, 50)), rain_streaks(), jpeg_artefacts((10, 90))]
+)
 def test_a_degradation_in_a_graph_of_unknown_batch_equals_the_eager_one(degrade):
     import tensorflow as tf
 
@@ -199,7 +250,9 @@ def test_a_degradation_in_a_graph_of_unknown_batch_equals_the_eager_one(degrade)
     np.testing.assert_allclose(in_graph(clean), degrade(clean, Repeatable()), atol=1e-2)
 
 
-@pytest.mark.parametrize("degrade", [bicubic(2), gaussian_noise((10, 50)), rain_streaks()])
+@pytest.mark.parametrize(
+    "degrade", [bicubic(2), gaussian_noise((10, 50)), rain_streaks(), jpeg_artefacts((10, 90))]
+)
 def test_a_degradation_maps_a_dataset_whose_last_batch_is_smaller(degrade):
     import tensorflow as tf
 

@@ -51,11 +51,37 @@ def test_any_scale_of_super_resolution_is_found_by_its_name():
     assert task.make_input(PHOTOGRAPHS, None).shape == (2, 6, 12, 3)
 
 
-@pytest.mark.parametrize("name", ["denoise", "sr_x", "DERAIN", "denoise_50 ", "sr_x2.5", ""])
+@pytest.mark.parametrize("name", ["denoise_", "sr_x", "DERAIN", "denoise_50 ", "sr_x2.5", ""])
 def test_an_unknown_name_is_answered_with_the_known_ones(name):
-    with pytest.raises(ValueError, match=r"known are sr_x2, sr_x3, .*denoise_50") as error:
+    with pytest.raises(ValueError, match=r"known are sr_x2, sr_x3, .*denoise_50, denoise, jpeg") as error:
         tasks.find(name)
     assert repr(name) in str(error.value)
+
+
+def test_further_tasks_are_found_by_name_and_are_in_no_model_that_does_not_ask_for_them():
+    for name in ("denoise", "jpeg"):
+        task = tasks.find(name)
+        assert (task.name, task.scale, task.sigma) == (name, 1, None)
+        assert task not in OFFICIAL_TASKS
+
+
+def test_denoising_without_a_level_is_trained_on_every_level_up_to_75():
+    grey = np.full((300, 16, 16, 3), 128.0, "float32")
+    noisy = np.asarray(tasks.find("denoise").make_input(grey, np.random.default_rng(0)))
+    low, high = np.percentile(noisy, [25, 75], axis=(1, 2, 3))  # which no clipping reaches
+    sigmas = np.sort((high - low) / 1.349)
+    np.testing.assert_allclose(np.percentile(sigmas, [0, 25, 50, 75, 100]), [0, 19, 37, 56, 75], atol=6)
+
+
+def test_a_task_of_varying_strength_has_levels_at_which_it_is_scored():
+    levels = {task.name: [level.name for level in task.levels] for task in tasks.FURTHER_TASKS}
+    assert levels == {
+        "denoise": ["denoise_10", "denoise_30", "denoise_50", "denoise_70"],
+        "jpeg": ["jpeg_10", "jpeg_20", "jpeg_40"],
+    }
+    assert [level.sigma for level in tasks.find("denoise").levels] == [10, 30, 50, 70]
+    assert {level.restorer for level in tasks.find("jpeg").levels} == {"jpeg"}
+    assert tasks.find("denoise_30").restorer == "denoise_30"
 
 
 def test_super_resolution_by_nothing_is_refused():

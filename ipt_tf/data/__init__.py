@@ -1,9 +1,10 @@
-"""From pictures on disk to batches of degraded and clean patches, with tf.data."""
+"""From pictures on disk to batches of degraded and clean patches."""
 
 from ipt_tf.data.opening import Data, open_source
 from ipt_tf.data.pairs import Pairs, paired
 from ipt_tf.data.photographs import Photographs
-from ipt_tf.data.pipeline import batches, task_of_step
+from ipt_tf.data.pipeline import batches
+from ipt_tf.data.sampling import task_of_step
 from ipt_tf.data.source import Source
 
 __all__ = [

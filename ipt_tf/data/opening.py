@@ -3,6 +3,8 @@
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+import keras
+
 from ipt_tf.data.pairs import Pairs
 from ipt_tf.data.photographs import Photographs
 from ipt_tf.data.source import Source
@@ -29,7 +31,7 @@ def open_source(
         log: called with a line that says what was found.
 
     Raises:
-        ValueError: no such data, or data that do not suit the tasks.
+        ValueError: no such data, or data that do not suit the tasks or Keras's backend.
     """
     scale = max(task.scale for task in tasks)
     source: Source
@@ -37,6 +39,10 @@ def open_source(
         source = Pairs.of_folders(*data, scale=scale, patch_size=patch_size)
         log(f"{len(source)} pairs")
     elif str(data).startswith("tfds:"):
+        if keras.backend.backend() != "tensorflow":
+            raise ValueError(
+                f"{data} is read by TensorFlow; on Keras's {keras.backend.backend()} backend, data are folders"
+            )
         from ipt_tf.data import tfds
 
         source = tfds.open_dataset(str(data), scale, data_dir)

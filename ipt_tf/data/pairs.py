@@ -103,6 +103,18 @@ class Pairs:
 
         return requests.map(example, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
 
+    def batch(
+        self, task: Task, positions: Sequence[int], patch_size: int, seed: int
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Returns the (degraded, clean) crops that `examples` makes at these positions.
+
+        Raises:
+            ValueError: a task of another scale or patch size than these pairs.
+        """
+        self._checked([task], patch_size)
+        low, high = zip(*(self.crop(position, seed) for position in positions), strict=True)
+        return np.stack(low).astype(np.float32), np.stack(high).astype(np.float32)
+
     def validation_pairs(self, task: Task, patch_size: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
         """Returns the central crops of each pair."""
         self._checked([task], patch_size)

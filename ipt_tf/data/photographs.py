@@ -10,6 +10,7 @@ from PIL import Image
 from ipt_tf import images
 from ipt_tf.data import sampling
 from ipt_tf.data.cache import Cache
+from ipt_tf.data.draws import Draws
 from ipt_tf.tasks import Task
 
 
@@ -118,9 +119,23 @@ class Photographs:
 
         def example(task, position):
             clean = tf.numpy_function(crop, [task, position], tf.float32)
-            return degrade(clean, task, tasks, patch_size, (seed, position))
+            return degrade(clean, task, tasks, patch_size, seed, position)
 
         return requests.map(example, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
+
+    def batch(
+        self, task: Task, positions: Sequence[int], patch_size: int, seed: int
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Returns the (degraded, clean) crops that `examples` makes of a task at these positions.
+
+        Raises:
+            ValueError: the task has no degradation.
+        """
+        from keras import ops
+
+        side = patch_size * task.scale
+        clean = np.stack([self.crop(position, side, seed) for position in positions]).astype(np.float32)
+        return ops.convert_to_numpy(task.make_input(clean, Draws(seed, positions))), clean
 
     def validation_pairs(self, task: Task, patch_size: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
         """Returns the degraded and the clean central crop of each photograph."""

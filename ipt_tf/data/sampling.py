@@ -1,11 +1,45 @@
-"""Which picture, which crop, which flip: functions of (seed, position) alone."""
+"""Which task, which picture, which crop, which flip: functions of the seed and of a step or position alone."""
 
 import functools
+import itertools
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+
+from ipt_tf.tasks import Task
+
+
+def task_of_step(tasks: Sequence[Task], step: int, seed: int) -> int:
+    """Returns the index of the task that a step trains: uniform over the tasks, a function of (seed, step)."""
+    return int(np.random.default_rng((seed, step)).integers(len(tasks)))
+
+
+def micro_batches(
+    tasks: Sequence[Task],
+    batch_size: int,
+    seed: int,
+    first_step: int = 0,
+    accumulate: int = 1,
+    share: tuple[int, int] = (0, 1),
+) -> Iterator[tuple[int, range]]:
+    """Yields (index of the task, positions of the examples) of every micro-batch, in order, without end.
+
+    Args:
+        tasks: the model's tasks.
+        batch_size: examples per step, of all workers.
+        seed: of the run.
+        first_step: where to begin.
+        accumulate: micro-batches per step.
+        share: (index, count) of the workers: which part of every micro-batch one of them makes.
+    """
+    index, count = share
+    size = batch_size // accumulate
+    for step in itertools.count(first_step):
+        task = task_of_step(tasks, step, seed)
+        for start in range(step * batch_size, (step + 1) * batch_size, size):
+            yield task, range(start + index * size // count, start + (index + 1) * size // count)
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,8 @@ class Source(Protocol):
     """Where training's examples come from; `Photographs`, `Pairs` and those in `ipt_tf.data.tfds` are such.
 
     Examples are a function of (seed, position), where positions count examples since the start of training: each
-    run of `len(source)` positions is an epoch, which meets every picture once.
+    run of `len(source)` positions is an epoch, which meets every picture once. `Photographs` and `Pairs` also have
+    `batch`, which makes the same examples without TensorFlow.
     """
 
     @property

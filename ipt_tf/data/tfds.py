@@ -200,7 +200,7 @@ class StoredPhotographs(_Stored):
             types = (tf.string, tf.int32, tf.int32)
             encoded, box, way = tf.numpy_function(look_up, [task, position], types)
             clean = _turned(decode(encoded, tf.ensure_shape(box, (4,))), way)
-            return degrade(clean, task, tasks, patch_size, (seed, position))
+            return degrade(clean, task, tasks, patch_size, seed, position)
 
         return requests.map(example, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
 

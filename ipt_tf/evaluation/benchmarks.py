@@ -80,7 +80,7 @@ class Evaluation:
     Args:
         conditions: how.
         data: the folder of sets.
-        tasks: the model's.
+        tasks: what was scored: the model's, those of varying strength as their levels.
         methods: the network first, then the baselines.
         jobs: the sets and tasks.
         pictures: the scores of single pictures, in the order of the jobs.
@@ -140,7 +140,8 @@ def evaluate(
     """Measures a model, and baselines beside it, on every set in a folder.
 
     Args:
-        model: what to measure, on all its tasks.
+        model: what to measure, on all its tasks. One of varying strength is scored at its levels (`denoise` at sigma
+            10, 30, 50 and 70), but for those that are tasks of the model too.
         data: one set, which is measured on every task that it suits; or a folder of sets, where those of the
             paper are measured as the paper does (Set5, Set14, B100, Urban100: super-resolution; CBSD68, Urban100:
             denoising; Rain100L: deraining), and others on every task.
@@ -163,7 +164,8 @@ def evaluate(
         >>> evaluation = evaluate(IPT.from_pretrained(), "bench/Set5", source="ipt_tiny")
         >>> evaluation.network_scores()[0].psnr_y
     """
-    tasks = tuple(model.tasks if clamp_noise else map(_unclamped, model.tasks))
+    scored = _scored(model.tasks)
+    tasks = tuple(scored if clamp_noise else map(_unclamped, scored))
     jobs = plan(Path(data), tasks)
     options = {"batch_size": batch_size, "self_ensemble": self_ensemble}
     network = _official(model, **options) if official_tiling else _blended(model, overlap=overlap, **options)
@@ -186,6 +188,12 @@ def evaluate(
     return Evaluation(conditions, Path(data), tasks, methods, tuple(jobs), scores, kept)
 
 
+def _scored(tasks: Sequence[Task]) -> list[Task]:
+    names = {task.name for task in tasks}
+    levels = [level for task in tasks for level in task.levels or (task,)]
+    return [task for task in levels if task.level_of is None or task.name not in names]
+
+
 def _unclamped(task: Task) -> Task:
     if task.sigma is None:
         return task
@@ -193,13 +201,12 @@ def _unclamped(task: Task) -> Task:
 
 
 def _blended(model: IPT, **options) -> Callable[[np.ndarray, Task], np.ndarray]:
-    return lambda image, task: model.restore(image, task=task.name, **options)
+    return lambda image, task: model.restore(image, task=task.restorer, **options)
 
 
 def _official(model: IPT, **options) -> Callable[[np.ndarray, Task], np.ndarray]:
-    return lambda image, task: official_restore(
-        image, model.network(task.name), task.scale, tile=model.patch_size, threads=model.threads, **options
-    )
+    settings = {"tile": model.patch_size, "threads": model.threads, **options}
+    return lambda image, task: official_restore(image, model.network(task.restorer), task.scale, **settings)
 
 
 def _size(model: IPT) -> str:

@@ -68,7 +68,7 @@ def _csv_conditions(score: Score | PictureScore, evaluation: Evaluation) -> dict
     keys = ["noise", "ipt_tf"]  # weights and tiles are nothing to a baseline
     if score.method == evaluation.network.name:
         keys = ["model", "sha256", "network", "tiling", *keys]
-    row = {"source": "measured", "protocol": tables.own_protocol(score.task, evaluation)}
+    row = {"source": "measured", "protocol": tables.own_protocol(score.task, score.method, evaluation)}
     return row | {key: conditions[key] for key in keys}
 
 

@@ -119,7 +119,8 @@ def measure(
 
 
 def _key(job: Job, picture: Picture) -> str:
-    return f"{job.set} {job.task.name} {picture.name} {picture.digest()}"
+    restorer = f" by {job.task.level_of}" if job.task.level_of else ""
+    return f"{job.set} {job.task.name}{restorer} {picture.name} {picture.digest()}"
 
 
 def _measure_set(

@@ -67,7 +67,8 @@ def sections(evaluation: Evaluation, *, per_image: bool = False) -> list[Section
 def asked_for(table: Table, evaluation: Evaluation) -> list[str]:
     """Returns the tasks of a table that are of interest: all, but for a model with a single task."""
     names = {task.name for task in evaluation.tasks}
-    return [task for task in table.tasks if len(names) > 1 or task in names]
+    has_several = len({task.restorer for task in evaluation.tasks}) > 1
+    return [task for task in table.tasks if has_several or task in names]
 
 
 def protocol(evaluation: Evaluation) -> list[str]:
@@ -108,19 +109,22 @@ def _rows(task: str, table: Table, evaluation: Evaluation) -> list[_Row]:
                 for score in scores
                 for measure in table.measures
             }
-            rows.append(_Row(task, method.name, own_protocol(task, evaluation), "measured", figures))
+            protocol = own_protocol(task, method.name, evaluation)
+            rows.append(_Row(task, method.name, protocol, "measured", figures))
     return rows + [_published_row(row) for row in PUBLISHED if row.task == task]
 
 
-def own_protocol(name: str, evaluation: Evaluation) -> str:
-    """Returns the protocol of the rows that were measured here, in the words of the published ones."""
+def own_protocol(name: str, method: str, evaluation: Evaluation) -> str:
+    """Returns the protocol of a task's row that was measured here, in the words of the published ones."""
     task = next((task for task in evaluation.tasks if task.name == name), None)
     if task is None:
         return ""
     if task.border:
         return f"Y, border {task.border}"
     noise = f", noise {evaluation.conditions.noise}" if task.sigma is not None else ""
-    return f"Y and RGB{noise}"
+    has_another = task.level_of and method == evaluation.network.name
+    restorer = f", restored by task {task.level_of}" if has_another else ""
+    return f"Y and RGB{noise}{restorer}"
 
 
 def _published_row(row: Published) -> _Row:

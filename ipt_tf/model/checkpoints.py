@@ -23,7 +23,7 @@ from ipt_tf.model import presets, torch_files
 from ipt_tf.model.ipt import IPT, MEAN_RGB
 from ipt_tf.model.layers import Attention, FeedForward
 from ipt_tf.model.torch_files import CheckpointError
-from ipt_tf.tasks import OFFICIAL_TASKS, Task, find
+from ipt_tf.tasks import OFFICIAL_TASKS, Task, UnknownTaskError, find
 
 Tensors = dict[str, np.ndarray]
 
@@ -150,6 +150,14 @@ def arguments(model: IPT) -> dict[str, Any]:
     """Returns the arguments of `IPT` that make this network, JSON-ready, without those that say how it computes."""
     config = model.get_config()
     return {key: value for key, value in config.items() if key not in ("name", "trainable", "dtype")}
+
+
+def copy(model: IPT, precision: str = "float32") -> IPT:
+    """Returns a model of the same weights, which computes in the given precision, a policy of Keras."""
+    other = type(model)(**{**arguments(model), "tasks": model.tasks}, dtype=precision)
+    for weight, value in zip(other.weights, model.weights, strict=True):
+        weight.assign(value)
+    return other
 
 
 # --- tensors <-> model --------------------------------------------------------------------------------------
@@ -323,7 +331,8 @@ def load(
 
     Args:
         source: a preset's name, or a path.
-        task: keep only this task; for a single-task file, what it restores.
+        task: keep only this task; for a single-task file, what it restores. Where a folder has weights for this task
+            alone in a folder of the task's name, these are taken.
         tasks: what the tails of an official file restore, in their order, where it cannot be known.
         num_heads: attention heads of an official file (default: the paper's 12).
         pos_every: whether an official file was trained with that option.
@@ -332,7 +341,7 @@ def load(
         ValueError: an unknown source or task, or options for a source that brings its own configuration.
         CheckpointError: the file is damaged, or its contents do not fit.
     """
-    path = _located(source)
+    path = _located(with_task(source, task))
     if not path.is_dir():
         return _load_official(path, task, tasks, num_heads, pos_every)
     if tasks is not None or num_heads is not None or pos_every:
@@ -340,7 +349,30 @@ def load(
             f"tasks, num_heads and pos_every are for official files; {source} has its own in {CONFIG}"
         )
     model = _load_folder(path)
-    return model if task is None else model.for_task(task)
+    return model if task is None else _only(model, task, path)
+
+
+def _only(model: IPT, task: str, folder: Path) -> IPT:
+    try:
+        return model.for_task(task)
+    except UnknownTaskError as error:
+        beside = ", ".join(sorted(path.parent.name for path in folder.glob(f"*/{CONFIG}")))
+        raise UnknownTaskError(f"{error}; beside it are weights for {beside}" if beside else error) from None
+
+
+def with_task(source: str | Path, task: str | None) -> str | Path:
+    """Returns the source that `load` takes weights from: `"ipt_tiny/denoise_50"` where these are beside `"ipt_tiny"`.
+
+    Args:
+        source: a preset's name, or a path.
+        task: the only one that is wanted, if any.
+
+    Raises:
+        ValueError: an unknown source.
+    """
+    if task is not None and (_located(source) / task / CONFIG).is_file():
+        return f"{source}/{task}"
+    return source
 
 
 def weights_file(source: str | Path) -> Path:
@@ -373,6 +405,8 @@ def _located(source: str | Path) -> Path:
     path = Path(source)
     if path.exists():
         return path
+    if str(path.parent) in presets.NAMES and (presets.WEIGHTS / path).is_dir():
+        return presets.WEIGHTS / path  # ipt_tiny/denoise_50
     if path.suffix or len(path.parts) > 1:
         raise ValueError(f"{source} does not exist")
     try:

@@ -224,6 +224,16 @@ class IPT(keras.Model):
         """Like `for_task`, with several tasks in this order."""
         return self._view(names)
 
+    def own_weights(self, name: str) -> list[keras.Variable]:
+        """Returns the trainable weights that one task has for itself: those of its head, tail and embedding.
+
+        Raises:
+            ValueError: the model has no such task.
+        """
+        view = self.for_task(name)
+        parts: list[keras.layers.Layer] = [*view.heads, *view.tails, *view.embeddings]
+        return [weight for part in parts for weight in part.trainable_variables]
+
     def adapt(self, task: Task, like: str) -> "IPT":
         """Returns a model of one new task, with weights of its own: those of this model's body and task `like`.
 
@@ -335,7 +345,8 @@ class IPT(keras.Model):
             source: `"ipt_tiny"`, whose weights ship with the package; a folder that `save_pretrained` wrote; or a
                 checkpoint of the authors (`IPT_pretrain.pt`, `IPT_sr2.pt` ..., or .safetensors), which is read
                 without PyTorch.
-            task: keep only this task; for a file with one task of scale 1, what it restores.
+            task: keep only this task, with weights for it alone where there are such beside the others; for a file
+                with one task of scale 1, what it restores.
             options: for the authors' files: `tasks`, `num_heads`, `pos_every`; see
                 `ipt_tf.model.checkpoints.load`.
 

@@ -58,6 +58,8 @@ PRESETS = (
     ),
 )
 
+NAMES = tuple(preset.name for preset in PRESETS)
+
 
 def find(name: str) -> Preset:
     """Returns the preset of that name.
@@ -68,4 +70,4 @@ def find(name: str) -> Preset:
     for preset in PRESETS:
         if preset.name == name:
             return preset
-    raise ValueError(f"unknown preset {name!r}; there are {', '.join(preset.name for preset in PRESETS)}")
+    raise ValueError(f"unknown preset {name!r}; there are {', '.join(NAMES)}")

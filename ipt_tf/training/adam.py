@@ -1,11 +1,9 @@
 """Adam, with a count of steps for each task's own weights, and moments on every replica."""
 
-import keras
 import tensorflow as tf
 
 from ipt_tf.model.ipt import IPT
-
-BETA_1, BETA_2, EPSILON = 0.9, 0.999, 1e-8
+from ipt_tf.training.recipes import BETA_1, BETA_2, EPSILON
 
 
 class Adam:
@@ -66,7 +64,7 @@ class TaskOptimizers:
 
     def __init__(self, model: IPT):
         self.body = Adam(model.body.trainable_variables)
-        self.tasks = {name: Adam(_own_weights(model, name)) for name in model.task_names}
+        self.tasks = {name: Adam(model.own_weights(name)) for name in model.task_names}
 
     def weights(self, task: str) -> list[tf.Variable]:
         """Returns the weights that a step of this task moves."""
@@ -77,9 +75,3 @@ class TaskOptimizers:
         count = len(self.body.weights)
         self.body.apply(gradients[:count], learning_rate)
         self.tasks[task].apply(gradients[count:], learning_rate)
-
-
-def _own_weights(model: IPT, task: str) -> list:
-    view = model.for_task(task)
-    parts: list[keras.layers.Layer] = [*view.heads, *view.tails, *view.embeddings]
-    return [weight for part in parts for weight in part.trainable_variables]

@@ -10,7 +10,7 @@ from ipt_tf import tasks
 from ipt_tf.data import Data, open_source
 from ipt_tf.model.ipt import IPT
 from ipt_tf.tasks import Task
-from ipt_tf.training import loop, strategies
+from ipt_tf.training import loop
 from ipt_tf.training.recipes import Recipe
 
 
@@ -44,7 +44,7 @@ def finetune(
         steps: length of the run.
         like: for a task that `start` does not have: one that it has, of the same scale.
         data_dir: where TensorFlow Datasets keeps its datasets.
-        strategy: see `ipt_tf.training.strategies.make`.
+        strategy: see `ipt_tf.training.strategies.make`; on Keras's PyTorch backend there is one device.
         start_timeout: seconds to wait for other workers.
         log: called with each line of progress.
         **options: further options of `ipt_tf.training.loop.train`: held_out, validate_every, checkpoint_minutes.
@@ -59,7 +59,7 @@ def finetune(
         >>> jpeg = Task("jpeg_40", degrade=my_jpeg_artefacts)
         >>> finetune("photos/", jpeg, "ipt_tiny", find("finetune"), "runs/jpeg", steps=2000, like="denoise_30")
     """
-    chosen = strategies.make(strategy, start_timeout)
+    chosen = loop.choose_strategy(strategy, start_timeout)
     keras.utils.set_random_seed(recipe.seed)
     model = one_task(IPT.from_pretrained(start), task, like)
     source = open_source(data, model.tasks, model.patch_size, data_dir, log)

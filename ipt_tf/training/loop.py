@@ -1,4 +1,4 @@
-"""The training loop: one task per step, drawn from (seed, step), on whatever strategy it is given.
+"""The training loop: one task per step, drawn from (seed, step), on whatever trainer Keras's backend has.
 
 Whatever a run does is a function of its settings and its last checkpoint, so that a killed run, started
 again by the same command, ends with the weights of one that was never killed.
@@ -8,24 +8,83 @@ import time
 import zlib
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any, Protocol
 
 import keras
 import numpy as np
-import tensorflow as tf
+from keras import ops
 
-from ipt_tf.data import Source, batches, task_of_step
+from ipt_tf.data import Source, task_of_step
 from ipt_tf.model import checkpoints
 from ipt_tf.model.ipt import IPT
-from ipt_tf.training import run_folder, strategies
-from ipt_tf.training.adam import TaskOptimizers
+from ipt_tf.training import run_folder
 from ipt_tf.training.progress import Report
 from ipt_tf.training.recipes import Recipe
-from ipt_tf.training.step import Step
-from ipt_tf.training.strategies import RunError
+from ipt_tf.training.run_folder import RunError
 from ipt_tf.training.validation import Validation
 
 WHITE = 255.0
 """An L1 loss beyond this is no picture's: the run has exploded."""
+
+
+class Trainer(Protocol):
+    """A copy of a model and what trains it; `distributed.Distributed` and `portable.Portable` are such."""
+
+    model: IPT
+    average: IPT
+    """Of the moving average of the weights."""
+    is_chief: bool
+    """Whether this process writes the run's files."""
+    lost: tuple[type[Exception], ...]
+    """What its methods raise when another worker is gone."""
+
+    @property
+    def step(self) -> int:
+        """Steps done."""
+
+    @property
+    def last_checkpoint(self) -> str | None:
+        """Path of the last checkpoint, if there is one."""
+
+    def restore(self, path: str) -> None:
+        """Goes back to a checkpoint."""
+
+    def save(self) -> None:
+        """Writes a checkpoint."""
+
+    def feed(self) -> None:
+        """Starts to make the batches of the steps that are still to be done."""
+
+    def train(self, task: str, learning_rate: float, ema: float) -> tuple[float, float]:
+        """Takes one step of a task; returns its loss and the norm of its gradient."""
+
+    def agree(self, number: int, what: str) -> None:
+        """Checks that all workers hold the same number; raises RunError on all of them if not."""
+
+
+def choose_strategy(name: str, timeout: float) -> Any:
+    """Returns where `train` is to compute; asked first of all, before Keras's backend computes anything.
+
+    Args:
+        name: see `ipt_tf.training.strategies.make`. On PyTorch there is one device, a GPU where it sees one.
+        timeout: seconds to wait for other workers.
+
+    Returns:
+        A tf.distribute.Strategy, or None on PyTorch.
+
+    Raises:
+        RunError: there is no such strategy on this backend, or it cannot be made.
+    """
+    backend = keras.backend.backend()
+    if backend == "tensorflow":
+        from ipt_tf.training import strategies
+
+        return strategies.make(name, timeout)
+    if backend != "torch":
+        raise RunError(f"training runs on Keras's TensorFlow and PyTorch backends, not on {backend}")
+    if name not in ("auto", "one"):
+        raise RunError(f"strategy {name} needs TensorFlow; on Keras's PyTorch backend there is one device")
+    return None
 
 
 def train(
@@ -35,7 +94,7 @@ def train(
     out: str | Path,
     *,
     steps: int,
-    strategy: tf.distribute.Strategy | None = None,
+    strategy: Any = None,
     held_out: int = 16,
     origin: str = "",
     checkpoint_minutes: float = 3.0,
@@ -53,7 +112,7 @@ def train(
         out: folder of the run, which all workers share; a run already there is resumed if its settings are these.
         steps: length of the run. A larger number than last time extends it (and its learning-rate decay moves to
             the new end).
-        strategy: where to train, from `ipt_tf.training.strategies.make`; one device by default.
+        strategy: where to train, from `choose_strategy`; one device by default.
         held_out: pictures kept for validation only.
         origin: where the weights of `start` come from, for the record.
         checkpoint_minutes: at most so much work is lost when the run is killed.
@@ -67,22 +126,29 @@ def train(
         RunError: `out` holds a run with other settings or a longer one; the loss stopped being a number or
             exploded; or a worker was lost.
     """
-    strategy = strategy or tf.distribute.get_strategy()
     run = _Run(start, source, recipe, Path(out), strategy, held_out, origin, log)
     try:
         run.go(steps, checkpoint_minutes, validate_every)
-    except strategies.LOST as error:
-        if strategies.count_workers(strategy) == 1:
-            raise
+    except run.trainer.lost as error:
         raise RunError(
-            f"another worker was lost at step {run.step}; start the same command on all of them again, and they"
-            f" go on from {run.last_checkpoint} ({type(error).__name__})"
+            f"another worker was lost at step {run.trainer.step}; start the same command on all of them again, and"
+            f" they go on from {run.last_checkpoint} ({type(error).__name__})"
         ) from None
-    return run.average
+    return run.trainer.average
+
+
+def _trainer(start: IPT, source: Source, recipe: Recipe, folder: Path, strategy: Any) -> Trainer:
+    if keras.backend.backend() == "torch":
+        from ipt_tf.training.portable import Portable
+
+        return Portable(start, source, recipe, folder)
+    from ipt_tf.training.distributed import Distributed
+
+    return Distributed(start, source, recipe, folder, strategy)
 
 
 class _Run:
-    """One run: its networks under its strategy, its files, and where it is."""
+    """One run: its trainer, its files, and where it is."""
 
     def __init__(
         self,
@@ -90,127 +156,80 @@ class _Run:
         source: Source,
         recipe: Recipe,
         out: Path,
-        strategy: tf.distribute.Strategy,
+        strategy: Any,
         held_out: int,
         origin: str,
         log: Callable[[str], None],
     ):
-        self._recipe, self._out, self._strategy = recipe, out, strategy
-        self._is_chief = strategies.is_chief(strategy)
-        self._log = log if self._is_chief else lambda line: None
+        self._recipe, self._out = recipe, out
         # Whatever the seed, the same: a run that goes on from another's weights must not be judged by photographs
         # that those were trained on.
-        self._source, self._held_out = source.split(held_out, 0, recipe.fraction)
-        self._tasks = start.tasks
+        train_on, validate_on = source.split(held_out, 0, recipe.fraction)
+        self.trainer = _trainer(start, train_on, recipe, out / "checkpoints", strategy)
+        self._log = log if self.trainer.is_chief else lambda line: None
         self._settings = {
+            "backend": keras.backend.backend(),
             "model": checkpoints.arguments(start),
             "from": origin,
             "recipe": recipe.as_dict(),
             "held_out": held_out,
             "pictures": source.names,
         }
-        with strategy.scope():
-            keras.utils.set_random_seed(recipe.seed)
-            self._model = _copy(start, recipe.precision, recipe.rematerialise)
-            self.average = _copy(start)
-            self._optimizers = TaskOptimizers(self._model)
-            self._position = tf.Variable(0, dtype=tf.int64, trainable=False)
-            self._steps = {
-                task.name: Step(self._model, self.average, task.name, self._optimizers, recipe)
-                for task in self._tasks
-            }
         self._validation = (
-            Validation(self._held_out, self._tasks, start.patch_size, recipe.seed)
-            if self._is_chief and self._held_out
+            Validation(validate_on, start.tasks, start.patch_size, recipe.seed)
+            if self.trainer.is_chief and validate_on
             else None
         )
-        self._manager = tf.train.CheckpointManager(self._checkpoint(), out / "checkpoints", max_to_keep=2)
-
-    @property
-    def step(self) -> int:
-        """Steps done."""
-        return int(self._position.numpy())
 
     @property
     def last_checkpoint(self) -> str:
         """Path of the last checkpoint, for a message."""
-        return self._manager.latest_checkpoint or "the beginning: there is no checkpoint yet"
-
-    def _checkpoint(self) -> tf.train.Checkpoint:
-        optimizers = {"body": self._optimizers.body, **self._optimizers.tasks}
-        return tf.train.Checkpoint(
-            weights=[weight.value for weight in self._model.trainable_variables],
-            average=[weight.value for weight in self.average.trainable_variables],
-            moments={
-                name: [*adam.first_moments, *adam.second_moments, adam.steps]
-                for name, adam in optimizers.items()
-            },
-            step=self._position,
-        )
+        return self.trainer.last_checkpoint or "the beginning: there is no checkpoint yet"
 
     def go(self, steps: int, checkpoint_minutes: float, validate_every: int) -> None:
         """Trains up to `steps`; see `train`."""
         start = self._resume(steps)
         report = (
-            Report(self._out, start, steps, self._recipe.batch_size, self._log) if self._is_chief else None
+            Report(self._out, start, steps, self._recipe.batch_size, self._log)
+            if self.trainer.is_chief
+            else None
         )
         if start in (0, steps):
             self._publish(report, steps)  # what training starts from is what it has to beat
-        stream = iter(self._batches(start))
+        self.trainer.feed()
         saved_at = time.monotonic()
         for step in range(start, steps):
             task = self._task_of(step)
             learning_rate = self._recipe.learning_rate_at(step, steps)
-            loss, norm = map(float, self._steps[task](stream, learning_rate, self._recipe.ema_at(step)))
+            loss, norm = self.trainer.train(task, learning_rate, self._recipe.ema_at(step))
             self._check(step, task, loss, norm)
-            self._position.assign(step + 1)
             if report:
                 report.step(step + 1, task, loss, norm, learning_rate)
             last = step + 1 == steps
             if last or time.monotonic() - saved_at > 60 * checkpoint_minutes:
-                self._save()
+                self.trainer.save()
                 saved_at = time.monotonic()
             if last or (step + 1) % validate_every == 0:
                 self._publish(report, steps)
 
     def _resume(self, steps: int) -> int:
         """Takes the folder and restores the last checkpoint; returns the step it was made at."""
-        run_folder.claim(self._out, self._settings, steps, write=self._is_chief)
-        if self._manager.latest_checkpoint:
-            self._manager.checkpoint.restore(
-                self._manager.latest_checkpoint
-            ).assert_existing_objects_matched()
-            self._log(f"resumed at step {self.step}")
-        if self.step > steps:
-            raise RunError(
-                f"{self._out} has been trained for {self.step} steps, more than the {steps} asked for"
-            )
-        same = repr((self._settings, steps, self.step)).encode()
-        strategies.agree(self._strategy, zlib.crc32(same) >> 12, "their settings, pictures or checkpoint")
-        return self.step
-
-    def _batches(self, start: int):
-        replicas = self._strategy.num_replicas_in_sync
-
-        def of_worker(context: tf.distribute.InputContext) -> tf.data.Dataset:
-            return batches(
-                self._source,
-                self._tasks,
-                patch_size=self._model.patch_size,
-                batch_size=self._recipe.batch_size,
-                seed=self._recipe.seed,
-                first_step=start,
-                accumulate=self._recipe.accumulate,
-                replicas=replicas,
-                share=(context.input_pipeline_id, context.num_input_pipelines),
-            )
-
-        return self._strategy.distribute_datasets_from_function(of_worker)
+        run_folder.claim(self._out, self._settings, steps, write=self.trainer.is_chief)
+        if self.trainer.last_checkpoint:
+            self.trainer.restore(self.trainer.last_checkpoint)
+            self._log(f"resumed at step {self.trainer.step}")
+        done = self.trainer.step
+        if done > steps:
+            raise RunError(f"{self._out} has been trained for {done} steps, more than the {steps} asked for")
+        same = repr((self._settings, steps, done)).encode()
+        self.trainer.agree(zlib.crc32(same) >> 12, "their settings, pictures or checkpoint")
+        return done
 
     def _task_of(self, step: int) -> str:
-        index = task_of_step(self._tasks, step, self._recipe.seed)
-        strategies.agree(self._strategy, index, f"the task of step {step}")
-        return self._tasks[index].name
+        tasks = self.trainer.model.tasks
+        index = task_of_step(tasks, step, self._recipe.seed)
+        self.trainer.agree(index, f"the task of step {step}")
+        return tasks[index].name
 
     def _check(self, step: int, task: str, loss: float, norm: float) -> None:
         if np.isfinite(loss) and np.isfinite(norm) and loss < WHITE:
@@ -220,28 +239,16 @@ class _Run:
             f" {self.last_checkpoint}. Try a smaller learning rate."
         )
 
-    def _save(self) -> None:
-        if self._is_chief:
-            self._manager.save()
-
     def _publish(self, report: Report | None, steps: int) -> None:
         """Validates and saves the averaged weights."""
-        checksum = zlib.crc32(b"".join(weight.value.numpy().tobytes() for weight in self._model.weights))
-        strategies.agree(self._strategy, checksum >> 12, f"their weights at step {self.step}")
+        weights = (ops.convert_to_numpy(weight).tobytes() for weight in self.trainer.model.weights)
+        done, average = self.trainer.step, self.trainer.average
+        self.trainer.agree(zlib.crc32(b"".join(weights)) >> 12, f"their weights at step {done}")
         if not report:
             return
         folders = ["model"]
-        if self._validation and report.validation(self.step, self._validation(self.average)):
+        if self._validation and report.validation(done, self._validation(average)):
             folders.append("best")
         for folder in folders:
-            self.average.save_pretrained(self._out / folder)
+            average.save_pretrained(self._out / folder)
             run_folder.write_settings(self._out / folder, self._settings, steps)
-
-
-def _copy(model: IPT, precision: str = "float32", rematerialise: bool = False) -> IPT:
-    """Returns a model of the same weights, made under the current strategy."""
-    copy = type(model)(**{**checkpoints.arguments(model), "tasks": model.tasks}, dtype=precision)
-    copy.body.rematerialise = rematerialise
-    for weight, value in zip(copy.weights, model.weights, strict=True):
-        weight.assign(value)
-    return copy

@@ -8,7 +8,7 @@ import keras
 from ipt_tf.data import open_source
 from ipt_tf.model import presets
 from ipt_tf.model.ipt import IPT
-from ipt_tf.training import loop, strategies
+from ipt_tf.training import loop
 from ipt_tf.training.recipes import Recipe
 
 
@@ -38,7 +38,7 @@ def pretrain(
         start: a preset, folder or checkpoint file whose weights to go on from, instead.
         tasks: names; default: all of `start`, or the paper's six.
         data_dir: where TensorFlow Datasets keeps its datasets.
-        strategy: see `ipt_tf.training.strategies.make`.
+        strategy: see `ipt_tf.training.strategies.make`; on Keras's PyTorch backend there is one device.
         start_timeout: seconds to wait for other workers.
         log: called with each line of progress.
         **options: further options of `ipt_tf.training.loop.train`: held_out, validate_every, checkpoint_minutes.
@@ -49,7 +49,7 @@ def pretrain(
     Raises:
         ValueError: no such data, preset, weights or task, or a run that cannot go on as asked.
     """
-    chosen = strategies.make(strategy, start_timeout)
+    chosen = loop.choose_strategy(strategy, start_timeout)
     keras.utils.set_random_seed(recipe.seed)
     if start is None:
         model = IPT(**{**presets.find(preset).config, "tasks": tasks})

@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+import keras
 import numpy as np
 
 from ipt_tf.training.validation import Validated
@@ -137,7 +138,7 @@ class Board:
 
 
 class Report:
-    """What a run shows: the line of progress always, TensorBoard and curves if `ipt_tf[train]` is installed.
+    """What a run shows: the line of progress always, curves and (with TensorFlow) TensorBoard if they are installed.
 
     Args:
         out: folder of the run.
@@ -151,10 +152,13 @@ class Report:
         self._out, self._batch_size, self._log = out, batch_size, log
         self._line = ProgressLine(start, steps, batch_size, log)
         self._history = History(out / "history.csv", start)
-        pictures = all(importlib.util.find_spec(name) for name in ("tensorboard", "matplotlib"))
-        self._board = Board(out / "tensorboard") if pictures else None
-        if not pictures:
-            log("no TensorBoard and no curves: pip install 'ipt_tf[train]' adds them")
+        self._draws_curves = importlib.util.find_spec("matplotlib") is not None
+        has_board = importlib.util.find_spec("tensorboard") and keras.backend.backend() == "tensorflow"
+        self._board = Board(out / "tensorboard") if has_board else None
+        if not self._draws_curves:
+            log(
+                "no curves: pip install matplotlib adds them; with TensorFlow, 'ipt_tf[train]' adds TensorBoard too"
+            )
 
     def step(self, step: int, task: str, loss: float, norm: float, learning_rate: float) -> None:
         """Takes note of one step done."""
@@ -168,6 +172,7 @@ class Report:
         self._history.append(step, step * self._batch_size, validated.psnr)
         if self._board:
             self._board.validation(step, validated)
+        if self._draws_curves:
             draw_curves(self._history.rows, self._out / "curves.png")
         found = ", ".join(f"{task} {psnr:.2f}" for task, psnr in validated.psnr.items())
         self._log(f"step {step}: validation PSNR {found}")

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 PRECISIONS = ("float32", "mixed_bfloat16")
 SCHEDULES = ("cosine", "step")
 CONTRASTIVE_FORMS = ("paper", "supervised")
+BETA_1, BETA_2, EPSILON = 0.9, 0.999, 1e-8  # Adam's, whatever the recipe
 
 
 @dataclass(frozen=True)

@@ -11,9 +11,11 @@ import json
 import os
 from pathlib import Path
 
-from ipt_tf.training.strategies import RunError
-
 SETTINGS = "run.json"
+
+
+class RunError(ValueError):
+    """A run that cannot go on as asked; the message says what would help."""
 
 
 def claim(out: Path, settings: dict, steps: int, *, write: bool) -> None:
@@ -30,7 +32,8 @@ def claim(out: Path, settings: dict, steps: int, *, write: bool) -> None:
     """
     path = out / SETTINGS
     if path.exists():
-        _compare(out, json.loads(path.read_text()), json.loads(json.dumps(settings)), steps)
+        before = {"backend": "tensorflow", **json.loads(path.read_text())}  # which older runs do not tell
+        _compare(out, before, json.loads(json.dumps(settings)), steps)
     elif write and out.is_dir() and any(out.iterdir()):
         raise RunError(f"{out} is not empty and holds no run; choose another --out")
     if write:

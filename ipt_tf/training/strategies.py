@@ -7,6 +7,8 @@ import time
 
 import tensorflow as tf
 
+from ipt_tf.training.run_folder import RunError
+
 STRATEGIES = ("auto", "one", "cores", "mirrored", "workers")
 
 LOST = (
@@ -17,10 +19,6 @@ LOST = (
     tf.errors.InternalError,
 )
 """What collective operations raise when another worker is gone."""
-
-
-class RunError(ValueError):
-    """A run that cannot go on as asked; the message says what would help."""
 
 
 def make(name: str = "auto", timeout: float = 300.0) -> tf.distribute.Strategy:

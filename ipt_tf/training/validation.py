@@ -1,8 +1,10 @@
 """Validation on photographs that are held out: the same patches and the same noise every time."""
 
+import contextlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import keras
 import numpy as np
 from keras import ops
 
@@ -45,11 +47,21 @@ class Validation:
         """Returns the PSNR and some pictures of every task."""
         psnr, triplets = {}, {}
         for task, (inputs, clean) in self._pairs.items():
-            restored = np.clip(np.rint(ops.convert_to_numpy(model(inputs, task=task))), 0, 255)
+            with _no_gradient():
+                restored = np.clip(np.rint(ops.convert_to_numpy(model(inputs, task=task))), 0, 255)
             errors = np.mean((restored - clean) ** 2, axis=(1, 2, 3))
             psnr[task] = float(np.mean(10 * np.log10(255**2 / np.maximum(errors, 1e-10))))
             triplets[task] = _triplets(inputs[:SHOWN], restored[:SHOWN], clean[:SHOWN])
         return Validated(psnr, triplets)
+
+
+def _no_gradient() -> contextlib.AbstractContextManager:
+    """PyTorch keeps all activations for a gradient that nobody asks for, unless it is told not to."""
+    if keras.backend.backend() != "torch":
+        return contextlib.nullcontext()
+    import torch
+
+    return torch.no_grad()
 
 
 def _triplets(inputs: np.ndarray, restored: np.ndarray, clean: np.ndarray) -> np.ndarray:

@@ -4,9 +4,10 @@ import numpy as np
 import pytest
 from keras import ops
 
-from ipt_tf.data import Photographs, pipeline, task_of_step
+from ipt_tf import tasks
+from ipt_tf.data import Photographs, pipeline, sampling, task_of_step
 from ipt_tf.degradations import bicubic
-from ipt_tf.tasks import OFFICIAL_TASKS, Task
+from ipt_tf.tasks import FURTHER_TASKS, OFFICIAL_TASKS, Task
 
 SR = (Task("sr_x2", scale=2, degrade=bicubic(2)),)
 
@@ -46,6 +47,27 @@ def test_every_step_has_the_shapes_of_the_task_that_the_seed_draws(photographs):
         scale = OFFICIAL_TASKS[task_of_step(OFFICIAL_TASKS, step, seed=7)].scale
         assert inputs.shape[1] == 24
         assert targets.shape[1] == 24 * scale
+
+
+def test_a_batch_that_is_made_without_tensorflow_is_that_of_the_pipeline(photographs):
+    every = (*OFFICIAL_TASKS, *FURTHER_TASKS)
+    source = Photographs.of_folder(photographs, smallest_side=96)
+    requests = sampling.micro_batches(every, batch_size=4, seed=0)
+    for (inputs, targets), (task, positions) in zip(
+        batches(photographs, every, range(20)), requests, strict=False
+    ):
+        degraded, clean = source.batch(every[task], positions, patch_size=24, seed=0)
+        np.testing.assert_array_equal(clean, targets)
+        np.testing.assert_allclose(degraded, inputs, atol=1e-2)
+
+
+def test_an_example_is_degraded_alike_in_whatever_batch_it_stands(photographs):
+    source = Photographs.of_folder(photographs, smallest_side=96)
+    for name in ("denoise", "derain", "jpeg"):
+        together, _ = source.batch(tasks.find(name), [3, 8], patch_size=24, seed=0)
+        alone, _ = source.batch(tasks.find(name), [8], patch_size=24, seed=0)
+        np.testing.assert_allclose(together[1], alone[0], atol=1e-3)
+        assert np.abs(together[0] - together[1]).max() > 1
 
 
 def test_tasks_are_drawn_evenly():

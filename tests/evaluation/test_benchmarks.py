@@ -9,8 +9,8 @@ import sys
 import numpy as np
 import pytest
 
-from ipt_tf import IPT
-from ipt_tf.evaluation import baselines, benchmarks
+from ipt_tf import IPT, tasks
+from ipt_tf.evaluation import baselines, benchmarks, formats, tables
 from ipt_tf.model import checkpoints, presets
 from ipt_tf.tasks import Task
 
@@ -92,6 +92,40 @@ def test_a_task_of_ones_own_is_measured(bench):
     model = IPT([darken], num_features=4, patch_size=24, num_heads=2, num_layers=1)
     (score,) = benchmarks.evaluate(model, bench / "Mine").network_scores()
     assert (score.task, score.n) == ("darken", 1)
+
+
+def test_denoising_without_a_level_is_scored_at_the_levels_of_the_paper(identity, bench):
+    blind = identity.adapt(tasks.find("denoise"), like="denoise_50")
+    evaluation = benchmarks.evaluate(blind, bench / "CBSD68")
+    scores = evaluation.network_scores()
+    assert [score.task for score in scores] == ["denoise_10", "denoise_30", "denoise_50", "denoise_70"]
+    psnr = [score.psnr_rgb for score in scores]
+    assert psnr == sorted(psnr, reverse=True)
+    assert 27 < psnr[0] < 29  # what noise of sigma 10 leaves
+    text = formats.markdown(tables.protocol(evaluation), tables.sections(evaluation))
+    assert (
+        "| denoise_70 | model in memory | Y and RGB, noise clamped to 0..255, restored by task denoise |"
+        in text
+    )
+    assert "| denoise_70 | input | Y and RGB, noise clamped to 0..255 |" in text
+    assert "Table 2" in text
+    assert "Table 1" not in text
+
+
+def test_levels_that_are_tasks_of_the_model_too_are_left_to_these(bench):
+    model = IPT(["denoise", "denoise_50"], num_features=4, patch_size=24, num_heads=2, num_layers=1)
+    jobs = benchmarks.evaluate(model, bench / "Mine").jobs
+    restorers = {job.task.name: job.task.restorer for job in jobs}
+    assert restorers == {"denoise_50": "denoise_50"} | dict.fromkeys(
+        ("denoise_10", "denoise_30", "denoise_70"), "denoise"
+    )
+
+
+def test_jpeg_is_scored_at_its_qualities_by_every_way_of_tiling(identity, bench):
+    model = identity.adapt(tasks.find("jpeg"), like="denoise_50")
+    for options in ({}, {"official_tiling": True}):
+        scores = benchmarks.evaluate(model, bench / "Mine", **options).network_scores()
+        assert [score.task for score in scores] == ["jpeg_10", "jpeg_20", "jpeg_40"]
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import safetensors.numpy
 
-from ipt_tf import IPT, Task
+from ipt_tf import IPT, Task, tasks
 from ipt_tf.model import checkpoints, presets
 from ipt_tf.model.torch_files import CheckpointError
 
@@ -285,6 +285,52 @@ def test_unknown_sources_are_answered_with_what_there_is(tmp_path):
     (tmp_path / "text.safetensors").write_text("not tensors")
     with pytest.raises(CheckpointError, match=r"text\.safetensors is damaged"):
         IPT.from_pretrained(tmp_path / "text.safetensors")
+
+
+@pytest.fixture
+def preset(tmp_path, monkeypatch):
+    """ipt_tiny with weights for two tasks, and beside them finer ones for one of these and for another."""
+    folder = tmp_path / "weights" / "ipt_tiny"
+    shared = scrambled(tasks=["sr_x2", "denoise_50"])
+    shared.save_pretrained(folder)
+    for name in ("denoise_50", "denoise"):
+        tuned = shared.adapt(tasks.find(name), like="denoise_50")
+        tuned.body.position.assign(tuned.body.position + 1)
+        tuned.save_pretrained(folder / name)
+    monkeypatch.setattr(presets, "WEIGHTS", tmp_path / "weights")
+    return folder
+
+
+def test_weights_for_one_task_alone_are_taken_where_that_task_alone_is_wanted(preset):
+    both, tuned = IPT.from_pretrained("ipt_tiny"), IPT.from_pretrained("ipt_tiny", task="denoise_50")
+    assert (both.task_names, tuned.task_names) == (["sr_x2", "denoise_50"], ["denoise_50"])
+    same_weights(tuned, IPT.from_pretrained(preset / "denoise_50"), rtol=0, atol=0)
+    np.testing.assert_array_equal(np.array(tuned.body.position), np.array(both.body.position) + 1)
+    same_weights(both.for_task("sr_x2"), IPT.from_pretrained("ipt_tiny", task="sr_x2"), rtol=0, atol=0)
+
+
+def test_weights_for_one_task_alone_may_be_for_a_task_that_the_others_lack(preset):
+    assert IPT.from_pretrained("ipt_tiny", task="denoise").task_names == ["denoise"]
+    assert IPT.from_pretrained(preset, task="denoise").task_names == ["denoise"]
+    with pytest.raises(
+        ValueError, match="it has sr_x2, denoise_50; beside it are weights for denoise, denoise_50"
+    ):
+        IPT.from_pretrained("ipt_tiny", task="derain")
+
+
+def test_weights_for_one_task_alone_have_a_name_of_their_own(preset):
+    name = checkpoints.with_task("ipt_tiny", "denoise")
+    assert name == "ipt_tiny/denoise"
+    assert checkpoints.weights_file(name) == preset / "denoise" / checkpoints.WEIGHTS
+    assert IPT.from_pretrained(name).task_names == ["denoise"]
+    assert checkpoints.with_task("ipt_tiny", "sr_x2") == checkpoints.with_task("ipt_tiny", None) == "ipt_tiny"
+    with pytest.raises(ValueError, match="ipt_tiny/derain does not exist"):
+        IPT.from_pretrained("ipt_tiny/derain")
+
+
+def test_weights_for_one_task_alone_survive_saving_the_others_again(preset):
+    IPT.from_pretrained("ipt_tiny").save_pretrained(preset)
+    assert IPT.from_pretrained("ipt_tiny", task="denoise").task_names == ["denoise"]
 
 
 def test_the_shipped_weights_are_those_their_config_names():

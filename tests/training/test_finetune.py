@@ -51,6 +51,16 @@ def test_a_new_task_starts_as_the_named_one(photographs, weights, tmp_path):
     same(tuned, IPT.from_pretrained(weights, task="denoise_30"))
 
 
+@pytest.mark.parametrize("name", ["denoise", "jpeg"])
+def test_a_task_of_varying_strength_is_trained_and_keeps_its_levels(photographs, weights, tmp_path, name):
+    out = tmp_path / "run"
+    finetune.finetune(photographs, name, weights, RECIPE, out, steps=2, held_out=2, like="denoise_30")
+    loaded = IPT.from_pretrained(out / "model")
+    assert loaded.task_names == [name]
+    assert loaded.task().levels
+    same(loaded, IPT.from_pretrained(weights, task="denoise_30"))
+
+
 def test_a_new_task_needs_one_to_start_from(photographs, weights, tmp_path):
     with pytest.raises(ValueError, match=r"no task denoise_10: name one .* of sr_x2, denoise_30"):
         finetune.finetune(photographs, "denoise_10", weights, RECIPE, tmp_path / "run", steps=2)

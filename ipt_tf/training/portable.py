@@ -1,0 +1,207 @@
+"""Training on Keras's PyTorch backend: one device, no TensorFlow.
+
+A step moves the weights as `ipt_tf.training.step` does, from the same batches
+(`tests/training/test_portable.py` compares five steps of both).
+"""
+
+import itertools
+import math
+import os
+import warnings
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import keras
+import numpy as np
+import safetensors.torch
+import torch
+
+from ipt_tf.data import Pairs, Photographs, Source
+from ipt_tf.data.sampling import micro_batches
+from ipt_tf.model import checkpoints
+from ipt_tf.model.ipt import IPT
+from ipt_tf.threads import ahead
+from ipt_tf.training import losses
+from ipt_tf.training.recipes import BETA_1, BETA_2, EPSILON, Recipe
+from ipt_tf.training.run_folder import RunError
+
+WORKERS = min(8, os.cpu_count() or 1)
+"""Threads that make batches."""
+
+KEPT = 2
+"""Checkpoints that are kept."""
+
+
+class Portable:
+    """What trains a copy of a model on the device that PyTorch has. A `ipt_tf.training.loop.Trainer`.
+
+    Args:
+        start: the model with the weights to start from.
+        source: examples to train on.
+        recipe: how to train.
+        folder: of the checkpoints.
+
+    Raises:
+        RunError: the recipe or the data need TensorFlow.
+    """
+
+    is_chief = True
+    lost: tuple[type[Exception], ...] = ()
+
+    def __init__(self, start: IPT, source: Source, recipe: Recipe, folder: Path):
+        if recipe.xla:
+            raise RunError("xla=true compiles TensorFlow's graphs: leave it out on PyTorch")
+        if not isinstance(source, Photographs | Pairs):
+            raise RunError("on PyTorch, photographs and pairs are read from folders alone")
+        self._source, self._recipe, self._folder = source, recipe, folder
+        keras.utils.set_random_seed(recipe.seed)
+        self.model = checkpoints.copy(start, recipe.precision)
+        self.model.body.rematerialise = recipe.rematerialise
+        self.average = checkpoints.copy(start)
+        self._body = Adam(self.model.body.trainable_variables)
+        self._own = {name: Adam(self.model.own_weights(name)) for name in self.model.task_names}
+        self.step = 0
+        if self._body.weights[0].device.type == "cpu":
+            warnings.warn("PyTorch sees no GPU: the processor trains", stacklevel=2)
+
+    @property
+    def last_checkpoint(self) -> str | None:
+        """Path of the last checkpoint, if there is one."""
+        found = sorted(self._folder.glob("*.safetensors"))
+        return str(found[-1]) if found else None
+
+    def restore(self, path: str) -> None:
+        """Goes back to a checkpoint."""
+        tensors = safetensors.torch.load_file(path)
+        self.step = int(tensors["step"])
+        with torch.no_grad():
+            for name, weight in self._weights().items():
+                weight.copy_(tensors[name])
+        for name, adam in self._optimizers().items():
+            adam.load(_without_prefix(name, tensors))
+
+    def save(self) -> None:
+        """Writes a checkpoint, and deletes those that are no longer needed."""
+        tensors = {"step": torch.tensor(self.step), **self._weights()}
+        for name, adam in self._optimizers().items():
+            tensors |= {f"{name}.{key}": value for key, value in adam.state().items()}
+        self._folder.mkdir(parents=True, exist_ok=True)
+        path = self._folder / f"step-{self.step:09d}.safetensors"
+        beside = path.with_suffix(".part")
+        safetensors.torch.save_file(tensors, beside)
+        os.replace(beside, path)
+        for old in sorted(self._folder.glob("*.safetensors"))[:-KEPT]:
+            old.unlink()
+
+    def _weights(self) -> dict[str, torch.Tensor]:
+        networks = {"weights": self.model, "average": self.average}
+        return {
+            f"{name}.{i}": weight.value.detach()
+            for name, network in networks.items()
+            for i, weight in enumerate(network.trainable_variables)
+        }
+
+    def _optimizers(self) -> dict[str, "Adam"]:
+        return {f"adam.{i}": adam for i, adam in enumerate((self._body, *self._own.values()))}
+
+    def feed(self) -> None:
+        """Starts to make the batches of the steps that are still to be done."""
+        self._stream = self._batches(self.step)
+
+    def _batches(self, first_step: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        recipe = self._recipe
+        requests = micro_batches(
+            self.model.tasks, recipe.batch_size, recipe.seed, first_step, recipe.accumulate
+        )
+        with ThreadPoolExecutor(WORKERS) as pool:
+            yield from ahead(self._make, requests, pool, depth=2 * WORKERS)
+
+    def _make(self, request: tuple[int, range]) -> tuple[np.ndarray, np.ndarray]:
+        index, positions = request
+        with keras.device("cpu"):  # a GPU has the network to compute
+            task = self.model.tasks[index]
+            return self._source.batch(task, positions, self.model.patch_size, self._recipe.seed)
+
+    def train(self, task: str, learning_rate: float, ema: float) -> tuple[float, float]:
+        """Takes one step of a task; returns its loss and the norm of its gradient."""
+        loss = 0.0
+        for inputs, targets in itertools.islice(self._stream, self._recipe.accumulate):
+            part = self._loss(task, inputs, targets) / self._recipe.accumulate
+            part.backward()
+            loss += float(part.detach())
+        norm = self._move((self._body, self._own[task]), learning_rate)
+        self._follow(ema)
+        self.step += 1
+        return loss, norm
+
+    def _loss(self, task: str, inputs: np.ndarray, targets: np.ndarray) -> torch.Tensor:
+        restored, tokens = self.model.restore_with_tokens(inputs, task, training=True)
+        loss = losses.l1(restored, keras.ops.convert_to_tensor(targets))
+        if self._recipe.contrastive:
+            contrast = losses.CONTRASTIVE[self._recipe.contrastive_form](tokens)
+            loss = loss + self._recipe.contrastive * contrast
+        return loss
+
+    def _move(self, adams: tuple["Adam", ...], learning_rate: float) -> float:
+        weights = [weight for adam in adams for weight in adam.weights]
+        clip_norm = math.inf if self._recipe.clip_norm is None else self._recipe.clip_norm
+        norm = torch.nn.utils.clip_grad_norm_(weights, clip_norm)
+        for adam in adams:
+            adam.apply(learning_rate)
+        return float(norm)
+
+    @torch.no_grad()
+    def _follow(self, ema: float) -> None:
+        """Moves the average towards the weights."""
+        for mean, weight in zip(
+            self.average.trainable_variables, self.model.trainable_variables, strict=True
+        ):
+            mean.value.lerp_(weight.value, 1 - ema)
+
+    def agree(self, number: int, what: str) -> None:
+        """One process agrees with itself."""
+
+
+class Adam:
+    """PyTorch's Adam for one group of weights, which counts its own steps, with TensorFlow's epsilon.
+
+    Args:
+        weights: Keras variables.
+    """
+
+    def __init__(self, weights: list):
+        self.weights = [weight.value for weight in weights]
+        self._adam = torch.optim.Adam(self.weights, betas=(BETA_1, BETA_2))
+        self._steps = 0
+
+    def apply(self, learning_rate: float) -> None:
+        """Moves the weights by their gradients, and forgets these."""
+        self._steps += 1
+        (group,) = self._adam.param_groups
+        group["lr"] = learning_rate
+        # Ours is added to the root of the moment as it is ("epsilon hat" of the paper), theirs to the corrected one.
+        group["eps"] = EPSILON / math.sqrt(1 - BETA_2**self._steps)
+        self._adam.step()
+        self._adam.zero_grad()
+
+    def state(self) -> dict[str, torch.Tensor]:
+        """Returns what a checkpoint keeps."""
+        moments = self._adam.state_dict()["state"]
+        tensors = {f"{i}.{name}": value for i, each in moments.items() for name, value in each.items()}
+        return {"steps": torch.tensor(self._steps), **tensors}
+
+    def load(self, tensors: dict[str, torch.Tensor]) -> None:
+        """Takes what `state` returned."""
+        self._steps = int(tensors["steps"])
+        moments = {
+            i: _without_prefix(str(i), tensors) for i in range(len(self.weights) if self._steps else 0)
+        }
+        groups = self._adam.state_dict()["param_groups"]
+        self._adam.load_state_dict({"state": moments, "param_groups": groups})
+
+
+def _without_prefix(prefix: str, tensors: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """Returns the tensors whose names begin with `prefix.`, by what follows."""
+    start = f"{prefix}."
+    return {name.removeprefix(start): value for name, value in tensors.items() if name.startswith(start)}
