@@ -14,11 +14,11 @@ export PIP_DISABLE_PIP_VERSION_CHECK ?= 1
 
 $(INSTALLED): pyproject.toml setup.cfg
 	$(PYTHON) -m venv $(VENV)
-	$(VENV)/bin/pip install --quiet --editable '.[dev,serving,train]'
+	$(VENV)/bin/pip install --quiet --editable '.[demo,dev,serving,train]'
 	touch $@
 
 demo: $(INSTALLED)  ## restore a noisy photograph and write the side-by-side picture
-	$(PY) -m ipt_tf.demo
+	$(PY) -m ipt_tf.demo.terminal
 
 lint: $(INSTALLED)
 	$(VENV)/bin/ruff check .
@@ -57,7 +57,7 @@ test-oldest: $(OLDEST)/.installed  ## the tests with the lowest versions that se
 $(OLDEST)/.installed: pyproject.toml setup.cfg
 	$(PYTHON) -m venv $(OLDEST)
 	sed -n 's/^ *\([a-z0-9_-]*\)>=\([0-9.]*\)$$/\1==\2/p' setup.cfg > $(OLDEST)/lowest.txt
-	$(OLDEST)/bin/pip install --quiet --editable '.[dev,serving,train]' --constraint $(OLDEST)/lowest.txt
+	$(OLDEST)/bin/pip install --quiet --editable '.[demo,dev,serving,train]' --constraint $(OLDEST)/lowest.txt
 	touch $@
 
 test-old-tensorflow: $(INSTALLED) $(ADDONS)/.installed  ## exported models in the last TensorFlow beside tensorflow-addons

@@ -76,6 +76,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_convert(commands)
     _add_export(commands)
     _add_serve(commands)
+    _add_demo(commands)
     return parser
 
 
@@ -626,6 +627,51 @@ def _serve(options: argparse.Namespace) -> int:
         certificate=tuple(options.tls) if options.tls else None,
     )
     server.run(options.models, settings, started)
+    return 0
+
+
+def _add_demo(commands) -> None:
+    parser = commands.add_parser(
+        "demo",
+        help="restore photographs on a page in the browser",
+        description=(
+            "Show a page in the browser that restores photographs, with a slider between before and after. It answers"
+            " this machine only, unless --host says otherwise, asks no other host for anything and keeps nothing."
+            " Ctrl-C stops it."
+        ),
+    )
+    _add_model(parser)
+    parser.add_argument(
+        "--host", default="127.0.0.1", help="address to listen at (default: 127.0.0.1, this machine only)"
+    )
+    parser.add_argument("--port", type=int, default=7860, help="(default: 7860; 0 takes a free one)")
+    parser.add_argument(
+        "--max-megapixels", type=_count, default=16, metavar="N", help="of a result (default: 16)"
+    )
+    parser.add_argument("--no-browser", action="store_true", help="only print the page's address")
+    parser.set_defaults(run=_demo)
+
+
+def _demo(options: argparse.Namespace) -> int:
+    try:
+        from ipt_tf.demo import server
+    except ModuleNotFoundError as error:
+        raise OSError(f"{error.name} is not installed: pip install 'ipt_tf[demo]'") from None
+    with server.listen(options.host, options.port) as listener:
+        if server.is_public(listener):
+            _say(f"others on the network can use this page and this machine: it listens at {options.host}")
+        model = _load(options, None)
+        from ipt_tf.demo.application import application
+
+        app = application(model, Path(options.model).name, options.max_megapixels * 1_000_000)
+        url = f"http://{server.address(listener)}/"
+
+        def started() -> None:
+            print(f"{url} restores with {options.model}; Ctrl-C stops it", flush=True)
+            if not options.no_browser:
+                server.open_browser(url)
+
+        server.run(listener, app, started)
     return 0
 
 

@@ -148,26 +148,43 @@ def read(path: str | os.PathLike) -> Photograph:
         raise ImageError(f"{path} does not exist") from None
     except OSError as error:
         raise ImageError(f"{path} cannot be read: {error.strerror}") from None
+    return decode(data, str(path))
+
+
+def decode(data: bytes, name: str) -> Photograph:
+    """Decodes the content of a picture's file; see `read`.
+
+    Args:
+        data: the content.
+        name: of the picture, for messages.
+
+    Raises:
+        ImageError: as `read` does.
+
+    Example:
+        >>> decode(Path("photo.jpg").read_bytes(), "your photo").pixels.shape
+        (3000, 4000, 3)
+    """
     if not data:
-        raise ImageError(f"{path} is empty (0 bytes)")
+        raise ImageError(f"{name} is empty (0 bytes)")
     try:
         return _decode(data)
     except ImageError as error:
-        raise ImageError(f"{path} {error}") from None
+        raise ImageError(f"{name} {error}") from None
     except UnidentifiedImageError:
-        raise ImageError(f"{path} is not a picture in a format that is known here") from None
+        raise ImageError(f"{name} is not a picture in a format that is known here") from None
     except Image.DecompressionBombError:
-        raise ImageError(f"{path} {_TOO_LARGE}") from None
+        raise ImageError(f"{name} {_TOO_LARGE}") from None
     except Exception as error:  # decoders raise whatever they like on damaged files
-        raise ImageError(f"{path} is damaged: {' '.join(str(error).split())}") from error
+        raise ImageError(f"{name} is damaged: {' '.join(str(error).split())}") from error
 
 
-def claimed_size(data: bytes, formats: tuple[str, ...]) -> tuple[int, int]:
+def claimed_size(data: bytes, formats: tuple[str, ...] = _READERS) -> tuple[int, int]:
     """Returns the height and width that the header of a picture's file claims, and decodes nothing.
 
     Args:
         data: the content of the file.
-        formats: the kinds that are taken, by Pillow's names, such as "PNG".
+        formats: the kinds that are taken, by Pillow's names, such as "PNG". Default: all that `read` reads.
 
     Raises:
         ImageError: a picture of none of these kinds, or one larger than `MAX_PIXELS`.
@@ -177,8 +194,7 @@ def claimed_size(data: bytes, formats: tuple[str, ...]) -> tuple[int, int]:
         (3000, 4000)
     """
     try:
-        with Image.open(io.BytesIO(data), formats=formats) as image:
-            width, height = image.size
+        width, height = _claimed(data, formats)
     except UnidentifiedImageError:
         raise ImageError(f"is not a picture of the kinds that are taken: {', '.join(formats)}") from None
     except Image.DecompressionBombError:
@@ -187,6 +203,16 @@ def claimed_size(data: bytes, formats: tuple[str, ...]) -> tuple[int, int]:
         raise ImageError(f"is damaged: {' '.join(str(error).split())}") from None
     _check_size(width, height)
     return height, width
+
+
+def _claimed(data: bytes, formats: tuple[str, ...]) -> tuple[int, int]:
+    if "TIFF" in formats and data[:4] in _TIFF_SIGNATURES:  # Pillow does not know all that tifffile reads
+        import tifffile
+
+        with tifffile.TiffFile(io.BytesIO(data)) as file:
+            return file.pages.first.imagewidth, file.pages.first.imagelength
+    with Image.open(io.BytesIO(data), formats=formats) as image:
+        return image.size
 
 
 _TOO_LARGE = f"claims more than {MAX_PIXELS // 1_000_000} megapixels; cut it into parts first"
@@ -359,6 +385,11 @@ def write(photograph: Photograph, path: str | os.PathLike, *, overwrite: bool = 
     check_target(path, overwrite=overwrite)
     check_holds(path, *photograph.pixels.shape[:2], alpha=photograph.alpha is not None)
     _place(path, _encode(photograph, _WRITERS[path.suffix.lower()]), overwrite)
+
+
+def png(photograph: Photograph) -> bytes:
+    """Returns a photograph as the content of a PNG file; nothing of it is lost."""
+    return b"".join(_encode(photograph, "PNG"))
 
 
 def _encode(photograph: Photograph, format_: str) -> list[bytes | memoryview]:

@@ -1,6 +1,7 @@
 """Fixtures shared by the whole suite."""
 
 import os
+import shutil
 import socket
 from pathlib import Path
 
@@ -46,6 +47,27 @@ def free_ports():
         return ports
 
     return find
+
+
+@pytest.fixture(scope="session")
+def browser(tmp_path_factory):
+    """Headless Chromium, as a driver of Selenium's, which keeps downloads in its `downloads`."""
+    webdriver = pytest.importorskip("selenium.webdriver", reason="selenium is not installed")
+    driver, chromium = shutil.which("chromedriver"), shutil.which("chromium")
+    if not (driver and chromium):
+        pytest.skip("chromium and chromedriver are not installed")
+    folder = tmp_path_factory.mktemp("browser")
+    options = webdriver.ChromeOptions()
+    options.binary_location = chromium
+    switches = "headless no-sandbox disable-gpu disable-quic no-first-run disable-background-networking"
+    for switch in f"{switches} disable-component-update disable-sync".split():
+        options.add_argument(f"--{switch}")
+    options.add_argument(f"--user-data-dir={folder / 'profile'}")
+    options.add_experimental_option("prefs", {"download.default_directory": str(folder / "downloads")})
+    opened = webdriver.Chrome(options, webdriver.ChromeService(driver))
+    opened.downloads = folder / "downloads"
+    yield opened
+    opened.quit()
 
 
 def _photograph(rng, height=52, width=61):

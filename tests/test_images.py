@@ -307,3 +307,23 @@ def test_find_lists_pictures_in_nested_folders_but_not_hidden_ones(tmp_path):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).touch()
     assert [path.relative_to(tmp_path).as_posix() for path in images.find(tmp_path)] == ["b.PNG", "sub/a.jpg"]
+
+
+@pytest.mark.parametrize("channels", [1, 2, 3, 4])
+def test_the_size_of_any_16_bit_tiff_that_is_read_is_known_beforehand(channels):
+    buffer = io.BytesIO()
+    settings = {"photometric": "minisblack" if channels < 3 else "rgb", "planarconfig": "contig"}
+    extra = {"extrasamples": [2]} if channels in (2, 4) else {}
+    tifffile.imwrite(buffer, RGB16[..., :1].repeat(channels, axis=-1), **settings, **extra)
+    assert images.claimed_size(buffer.getvalue()) == (20, 30)
+    assert images.decode(buffer.getvalue(), "a.tif").pixels.shape == (20, 30, 3)
+
+
+def test_a_picture_is_encoded_and_decoded_in_memory():
+    whole = Photograph(RGB16, ALPHA.astype(np.uint16), icc=ICC)
+    back = images.decode(images.png(whole), "it")
+    np.testing.assert_array_equal(back.pixels, RGB16)
+    np.testing.assert_array_equal(back.alpha, whole.alpha)
+    assert back.icc == ICC
+    with pytest.raises(ImageError, match="it is not a picture"):
+        images.decode(b"text", "it")

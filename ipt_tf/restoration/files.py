@@ -94,15 +94,15 @@ def restore_photograph(photograph: Photograph, network: Network, scale: int, **o
     )
 
 
-def enlarge(alpha: np.ndarray, scale: int) -> np.ndarray:
-    """Returns an alpha channel (H, W), uint8 or uint16, bicubically enlarged to (H * scale, W * scale)."""
+def enlarge(channel: np.ndarray, scale: int) -> np.ndarray:
+    """Returns one channel (H, W), uint8 or uint16, bicubically enlarged to (H * scale, W * scale)."""
     if scale == 1:
-        return alpha
-    height, width = alpha.shape
+        return channel
+    height, width = channel.shape
     # Pillow resizes 8 bits or float32, which holds 16 bits exactly.
-    plane = Image.fromarray(alpha.astype(np.float32))
+    plane = Image.fromarray(channel.astype(np.float32))
     larger = np.asarray(plane.resize((width * scale, height * scale), Image.Resampling.BICUBIC))
-    return np.rint(larger.clip(0, np.iinfo(alpha.dtype).max)).astype(alpha.dtype)
+    return np.rint(larger.clip(0, np.iinfo(channel.dtype).max)).astype(channel.dtype)
 
 
 def restore_folder(

@@ -1,13 +1,7 @@
 """The report is one folder that works offline, by mouse and by keyboard."""
 
-import json
-import re
-import shutil
-import subprocess
-import time
 from html.parser import HTMLParser
 from urllib.parse import unquote
-from urllib.request import Request, urlopen
 
 import pytest
 from PIL import Image
@@ -86,76 +80,25 @@ def test_a_report_is_written_again_over_itself(identity, bench, report):
     assert sorted(report.rglob("*")) == before
 
 
-class Browser:
-    """As much of the WebDriver protocol as a slider needs."""
-
-    ELEMENT = "element-6066-11e4-a52e-4f735466cecf"
-
-    def __init__(self, address, arguments):
-        self._base = f"{address}/session"
-        options = {"goog:chromeOptions": {"args": arguments}}
-        self._base += "/" + self._send("", {"capabilities": {"alwaysMatch": options}})["sessionId"]
-
-    def _send(self, path, body=None, method="POST"):
-        data = None if method == "DELETE" else json.dumps(body or {}).encode()
-        request = Request(self._base + path, data, {"Content-Type": "application/json"}, method=method)
-        with urlopen(request, timeout=60) as answer:
-            return json.load(answer)["value"]
-
-    def open(self, url):
-        self._send("/url", {"url": url})
-
-    def run(self, script):
-        return self._send("/execute/sync", {"script": script, "args": []})
-
-    def press(self, key):
-        actions = [{"type": "keyDown", "value": key}, {"type": "keyUp", "value": key}]
-        self._send("/actions", {"actions": [{"type": "key", "id": "keyboard", "actions": actions}]})
-
-    def close(self):
-        self._send("", method="DELETE")
-
-
-@pytest.fixture
-def browser(tmp_path):
-    driver, chromium = shutil.which("chromedriver"), shutil.which("chromium")
-    if not (driver and chromium):
-        pytest.skip("chromium and chromedriver are not installed")
-    log = tmp_path / "driver.log"
-    with log.open("w") as file:
-        process = subprocess.Popen([driver, "--port=0"], stdout=file, stderr=subprocess.STDOUT)
-    try:
-        port = _port(log)
-        arguments = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"]
-        arguments += ["--disable-background-networking", "--disable-component-update", "--disable-sync"]
-        opened = Browser(f"http://127.0.0.1:{port}", [*arguments, f"--user-data-dir={tmp_path / 'profile'}"])
-        yield opened
-        opened.close()
-    finally:
-        process.terminate()
-        process.wait()
-
-
-def _port(log, patience=60):
-    for _ in range(10 * patience):
-        if match := re.search(r"started successfully on port (\d+)", log.read_text()):
-            return match[1]
-        time.sleep(0.1)
-    raise TimeoutError(f"chromedriver did not start: {log.read_text()}")
-
-
 @pytest.mark.slow
 def test_a_slider_follows_the_keyboard_in_a_browser(report, browser):
-    browser.open((report / "report.html").as_uri())
-    assert browser.run("return [...document.images].every(i => i.complete && i.naturalWidth > 0)")
-    place = "getComputedStyle(document.querySelector('.before')).clipPath"
-    focused = "document.activeElement === document.querySelector('.compare input')"
-    assert browser.run(f"return {place}") == "inset(0px 50% 0px 0px)"
-    browser.press("\ue004")  # Tab
-    assert browser.run(f"return {focused}")
-    browser.press("\ue014")  # arrow right: more of the baseline on the left
-    assert browser.run(f"return {place}") == "inset(0px 49% 0px 0px)"
-    browser.press("\ue011")  # Home: the restored picture alone
-    assert browser.run(f"return {place}") == "inset(0px 100% 0px 0px)"
-    browser.press("\ue010")  # End: the baseline alone
-    assert browser.run(f"return {place}") in ("inset(0px)", "inset(0px 0% 0px 0px)")
+    from selenium.webdriver import ActionChains, Keys
+
+    def press(key):
+        ActionChains(browser).send_keys(key).perform()
+
+    def place():
+        return browser.execute_script("return getComputedStyle(document.querySelector('.before')).clipPath")
+
+    browser.get((report / "report.html").as_uri())
+    loaded = "return [...document.images].every(i => i.complete && i.naturalWidth > 0)"
+    assert browser.execute_script(loaded)
+    assert place() == "inset(0px 50% 0px 0px)"
+    press(Keys.TAB)
+    assert browser.switch_to.active_element == browser.find_element("css selector", ".compare input")
+    press(Keys.ARROW_RIGHT)  # more of the baseline on the left
+    assert place() == "inset(0px 49% 0px 0px)"
+    press(Keys.HOME)  # the restored picture alone
+    assert place() == "inset(0px 100% 0px 0px)"
+    press(Keys.END)  # the baseline alone
+    assert place() in ("inset(0px)", "inset(0px 0% 0px 0px)")

@@ -3,12 +3,11 @@
 import argparse
 from pathlib import Path
 
-import numpy as np
 from PIL import Image
 
 from ipt_tf import samples
 from ipt_tf.console import start_keras
-from ipt_tf.evaluation import metrics
+from ipt_tf.images import Photograph
 
 
 def main() -> None:
@@ -20,22 +19,21 @@ def main() -> None:
     )
     options = parser.parse_args()
     start_keras()
-    from keras import ops
-
+    from ipt_tf.demo import trial
     from ipt_tf.evaluation.figures import side_by_side
     from ipt_tf.model.ipt import IPT
 
-    clean = samples.load("chelsea")
     model = IPT.from_pretrained()
     task = model.task(options.task)
-    clean = clean[: clean.shape[0] // task.scale * task.scale, : clean.shape[1] // task.scale * task.scale]
-    made = task.make_input(clean[None].astype("float32"), np.random.default_rng(0))
-    degraded = metrics.quantize(ops.convert_to_numpy(made)[0]).astype(np.uint8)
+    clean, degraded = trial.degrade(samples.load("chelsea"), task)
     restored = model.restore(degraded, task=task.name)
 
-    enlarged = np.asarray(Image.fromarray(degraded).resize(clean.shape[1::-1], Image.Resampling.BICUBIC))
-    panels = {f"input {_scores(enlarged, clean)}": enlarged, f"restored {_scores(restored, clean)}": restored}
-    panels["the clean photograph"] = clean
+    enlarged = trial.enlarge(Photograph(degraded), task.scale).pixels
+    panels = {
+        f"input {trial.scores(enlarged, clean, task)}": enlarged,
+        f"restored {trial.scores(restored, clean, task)}": restored,
+        "the clean photograph": clean,
+    }
     options.out.mkdir(parents=True, exist_ok=True)
     for name, pixels in (("input", degraded), ("restored", restored), ("compare", side_by_side(panels))):
         path = options.out / f"{task.name}_{name}.png"
@@ -43,11 +41,6 @@ def main() -> None:
         print(path)
     for caption in list(panels)[:2]:
         print(caption)
-
-
-def _scores(image: np.ndarray, clean: np.ndarray) -> str:
-    y, rgb = (metrics.psnr(image, clean, channel=channel) for channel in ("y", "rgb"))
-    return f"PSNR-Y {y:.2f} dB, RGB {rgb:.2f} dB"
 
 
 if __name__ == "__main__":
