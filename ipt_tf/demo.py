@@ -20,17 +20,12 @@ def main() -> None:
     )
     options = parser.parse_args()
     start_keras()
-    from keras import ops
-
     from ipt_tf.evaluation.figures import side_by_side
     from ipt_tf.model.ipt import IPT
 
-    clean = samples.load("chelsea")
     model = IPT.from_pretrained()
     task = model.task(options.task)
-    clean = clean[: clean.shape[0] // task.scale * task.scale, : clean.shape[1] // task.scale * task.scale]
-    made = task.make_input(clean[None].astype("float32"), np.random.default_rng(0))
-    degraded = metrics.quantize(ops.convert_to_numpy(made)[0]).astype(np.uint8)
+    degraded, clean = task.pair(samples.load("chelsea"))
     restored = model.restore(degraded, task=task.name)
 
     enlarged = np.asarray(Image.fromarray(degraded).resize(clean.shape[1::-1], Image.Resampling.BICUBIC))
