@@ -8,6 +8,9 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+import numpy as np
+from keras import ops
+
 from ipt_tf.degradations import (
     Degradation,
     RandomNumbers,
@@ -76,6 +79,33 @@ class Task:
         if self.degrade is None:
             raise ValueError(f"task {self.name} has no degradation: it needs pairs")
         return self.degrade(clean, rng)
+
+    def pair(self, photograph: np.ndarray, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
+        """Returns a clean photograph's input, in 8 bits as a file would hold it, and what it should be restored to.
+
+        Args:
+            photograph: (H, W, 3), RGB, uint8.
+            seed: of what is random in the degradation.
+
+        Returns:
+            The input (H / scale, W / scale, 3), uint8, and the photograph, without what the scale does not divide at
+            the bottom and at the right.
+
+        Raises:
+            ValueError: the task has no degradation, or of the photograph nothing is left inside the border.
+
+        Example:
+            >>> low, clean = find("sr_x3").pair(samples.load("chelsea"))
+            >>> low.shape, clean.shape
+            ((100, 150, 3), (300, 450, 3))
+        """
+        height, width = (length // self.scale * self.scale for length in photograph.shape[:2])
+        if min(height, width) <= 2 * self.border:
+            size = f"{photograph.shape[1]} x {photograph.shape[0]}"
+            raise ValueError(f"{size} pixels are too few to be degraded for {self.name}")
+        clean = photograph[:height, :width]
+        made = self.make_input(clean[None].astype("float32"), np.random.default_rng(seed))
+        return np.rint(ops.convert_to_numpy(made)[0].clip(0, 255)).astype(np.uint8), clean
 
 
 def _denoise(sigma: int) -> Task:

@@ -345,7 +345,7 @@ def test_help_and_import_are_light():
 
 
 def test_a_reader_that_has_seen_enough_is_no_error():
-    command = f"set -o pipefail; {sys.executable} -m ipt_tf.cli recipes | head -n 1"
+    command = f"set -o pipefail; {sys.executable} -m ipt_tf recipes | head -n 1"
     run = subprocess.run(["bash", "-c", command], capture_output=True, text=True)
     assert run.stdout == "ours\n"
     assert run.stderr == ""

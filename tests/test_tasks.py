@@ -32,6 +32,21 @@ def test_an_official_task_makes_inputs_that_are_smaller_by_its_scale(task):
     assert degraded.max() <= 255
 
 
+def test_a_photographs_pair_is_what_a_file_would_hold_and_what_it_should_become():
+    photograph = np.random.default_rng(1).integers(0, 256, (50, 61, 3), np.uint8)
+    low, clean = tasks.find("sr_x3").pair(photograph)
+    assert (low.shape, low.dtype) == ((16, 20, 3), np.uint8)
+    np.testing.assert_array_equal(clean, photograph[:48, :60])
+    noise = tasks.find("denoise_50")
+    np.testing.assert_array_equal(noise.pair(photograph, seed=3)[0], noise.pair(photograph, seed=3)[0])
+    assert np.any(noise.pair(photograph, seed=3)[0] != noise.pair(photograph, seed=4)[0])
+
+
+def test_a_task_that_needs_pairs_makes_none():
+    with pytest.raises(ValueError, match="task mine has no degradation: it needs pairs"):
+        Task("mine").pair(np.zeros((48, 48, 3), np.uint8))
+
+
 @pytest.mark.parametrize(("name", "sigma"), [("denoise_30", 30), ("denoise_50", 50), ("denoise_70", 70)])
 def test_a_denoising_task_makes_the_noise_of_its_name(name, sigma):
     grey = np.full((4, 96, 96, 3), 128.0)

@@ -93,7 +93,7 @@ def run(upload: Upload, task: Task, degrade: bool, model: IPT, send: Send) -> No
     """
     photograph, clean = images.decode(upload.data, upload.name), None
     if degrade:
-        clean, pixels = trial.degrade(_as_8_bits(photograph.pixels), task)
+        pixels, clean = task.pair(_as_8_bits(photograph.pixels))
         photograph = Photograph(pixels, icc=photograph.icc)
     before = trial.enlarge(photograph, task.scale)
     height, width = before.pixels.shape[:2]

@@ -25,7 +25,7 @@ def main() -> None:
 
     model = IPT.from_pretrained()
     task = model.task(options.task)
-    clean, degraded = trial.degrade(samples.load("chelsea"), task)
+    degraded, clean = task.pair(samples.load("chelsea"))
     restored = model.restore(degraded, task=task.name)
 
     enlarged = trial.enlarge(Photograph(degraded), task.scale).pixels

@@ -122,13 +122,16 @@ class Attention(keras.layers.Layer):
         if self.output_bias:
             self.output_bias_weight = self.add_weight(name="output_bias", shape=(dim,), initializer="zeros")
 
-    def call(self, query, key, value, training=None):
+    def call(self, query, key, value, training=None, return_attention_scores=False):
+        """(B, N, E) each -> (B, N, E); and the attention (B, h, N, N) of each query on each key, if asked for."""
         q, k, v = self._project(query, key, value)
-        weights = self._dropout(ops.softmax(ops.matmul(q, ops.transpose(k, (0, 1, 3, 2)))), training=training)
+        scores = ops.softmax(ops.matmul(q, ops.transpose(k, (0, 1, 3, 2))))
+        weights = self._dropout(scores, training=training)
         x = _on_rows(
             self._merge_heads(ops.matmul(weights, v)), lambda rows: ops.matmul(rows, self.output_kernel)
         )
-        return x + self.output_bias_weight if self.output_bias else x
+        x = x + self.output_bias_weight if self.output_bias else x
+        return (x, scores) if return_attention_scores else x
 
     def _project(self, query, key, value):
         """Returns q / sqrt(d), k and v, (B, h, N, d) each."""
@@ -276,11 +279,14 @@ class EncoderLayer(_TransformerLayer):
         for layer in (self.norm1, self.norm2, self.feed_forward):
             layer.build(input_shape)
 
-    def call(self, x, position=None, training=None):
+    def call(self, x, position=None, training=None, return_attention_scores=False):
+        """Tokens (B, N, E) -> (B, N, E); and the attention (B, h, N, N), if asked for."""
         h = self.norm1(x)
         q = h if position is None else h + position
-        x = self._add(x, self.self_attention(q, q, h, training=training), training)
-        return x + ops.cast(self.feed_forward(self.norm2(x), training=training), x.dtype)
+        attended, scores = self.self_attention(q, q, h, training=training, return_attention_scores=True)
+        x = self._add(x, attended, training)
+        x = x + ops.cast(self.feed_forward(self.norm2(x), training=training), x.dtype)
+        return (x, scores) if return_attention_scores else x
 
 
 class DecoderLayer(_TransformerLayer):
@@ -318,17 +324,21 @@ class DecoderLayer(_TransformerLayer):
             if layer is not None:
                 layer.build(input_shape)
 
-    def call(self, x, memory, embedding=None, position=None, training=None):
+    def call(self, x, memory, embedding=None, position=None, training=None, return_attention_scores=False):
+        """Tokens and the encoder's (B, N, E) -> (B, N, E); and both attentions (B, h, N, N), if asked for."""
         if self.memory_norm is not None:
             memory = self.memory_norm(memory)
         h = self.norm1(x)
         q = h if embedding is None else h + embedding
-        x = self._add(x, self.self_attention(q, q, h, training=training), training)
+        attended, own = self.self_attention(q, q, h, training=training, return_attention_scores=True)
+        x = self._add(x, attended, training)
         h = self.norm2(x)
         q = h if embedding is None else h + embedding
         k = memory if position is None else memory + position
-        x = self._add(x, self.cross_attention(q, k, memory, training=training), training)
-        return x + ops.cast(self.feed_forward(self.norm3(x), training=training), x.dtype)
+        attended, across = self.cross_attention(q, k, memory, training=training, return_attention_scores=True)
+        x = self._add(x, attended, training)
+        x = x + ops.cast(self.feed_forward(self.norm3(x), training=training), x.dtype)
+        return (x, own, across) if return_attention_scores else x
 
     def get_config(self):
         return {**super().get_config(), "norm_memory": self.norm_memory}

@@ -147,6 +147,35 @@ def test_patches_are_channel_major_and_unpatches_undoes_them():
     np.testing.assert_array_equal(layers.Unpatches(3)(tokens), features)
 
 
+@pytest.mark.parametrize("pos_every", [False, True])
+def test_layers_show_their_attention_beside_what_they_return(pos_every):
+    network = IPT(["derain"], start="random", pos_every=pos_every, **SMALL)
+    body, embedding = network.body, network.embeddings[0].embedding
+    position = body.position if pos_every else None
+    tokens = RNG.normal(size=(2, 64, 72)).astype("float32")
+    encoded, own = body.encoder[0](tokens, position=position, return_attention_scores=True)
+    decoded, self_scores, cross_scores = body.decoder[0](
+        tokens, encoded, embedding=embedding, position=position, return_attention_scores=True
+    )
+    np.testing.assert_array_equal(encoded, body.encoder[0](tokens, position=position))
+    plain = body.decoder[0](tokens, encoded, embedding=embedding, position=position)
+    np.testing.assert_array_equal(decoded, plain)
+    for scores in (own, self_scores, cross_scores):
+        assert scores.shape == (2, 4, 64, 64)
+        np.testing.assert_allclose(keras.ops.sum(scores, axis=-1), 1, atol=1e-5)
+        assert np.ptp(scores) > 1e-4
+
+
+def test_a_token_attends_most_to_the_one_that_is_like_its_query():
+    attention = layers.Attention(num_heads=2)
+    attention.build((1, 5, 8))
+    attention.input_kernel.assign(np.tile(10 * np.eye(8), 3))
+    keys = RNG.choice([-1.0, 1.0], (1, 5, 8)).astype("float32")
+    keys[0, 1:] = keys[0, 1:] * np.where(keys[0, 1:] == keys[0, :1], -1, 1)  # unlike the first in every value
+    _, scores = attention(keys[:, :1], keys, keys, return_attention_scores=True)
+    np.testing.assert_allclose(scores[0, :, 0], [[1, 0, 0, 0, 0]] * 2, atol=1e-6)
+
+
 def test_a_view_of_one_task_shares_the_weights(model):
     view = model.for_task("sr_x2")
     np.testing.assert_array_equal(view(TILES), model(TILES, task="sr_x2"))
