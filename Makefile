@@ -55,7 +55,7 @@ test-oldest: $(OLDEST)/.installed  ## the tests with the lowest versions that se
 
 $(OLDEST)/.installed: pyproject.toml setup.cfg
 	$(PYTHON) -m venv $(OLDEST)
-	sed -n 's/^ *\([a-z-]*\)>=\([0-9.]*\)$$/\1==\2/p' setup.cfg > $(OLDEST)/lowest.txt
+	sed -n 's/^ *\([a-z0-9_-]*\)>=\([0-9.]*\)$$/\1==\2/p' setup.cfg > $(OLDEST)/lowest.txt
 	$(OLDEST)/bin/pip install --quiet --editable '.[dev,serving,train]' --constraint $(OLDEST)/lowest.txt
 	touch $@
 
