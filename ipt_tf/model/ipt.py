@@ -41,8 +41,11 @@ class IPT(keras.Model):
             and 2 to the letter.
         start: initial weights: `"identity"` (an untrained network returns its input, bilinearly enlarged) or
             `"random"` (as in the authors' code).
-        use_norm, use_mlp, use_pos, pos_every: options of the official code (`no_norm` and so on); only for its
-            checkpoints.
+        use_norm: whether layers normalise; like the next three, an option of the official code (`no_norm` and so
+            on), only for its checkpoints.
+        use_mlp: whether there are a linear encoding, an MLP after the decoder and task embeddings.
+        use_pos: whether tokens have a position.
+        pos_every: whether the position is added to queries and keys in every layer, instead of once to the tokens.
         output_bias: whether attention output projections have biases; only for checkpoints that carry them.
 
     Raises:
@@ -152,10 +155,14 @@ class IPT(keras.Model):
 
     def _share_layers(self, model: "IPT"):
         self.body = model.body
-        indices = [model.task_names.index(name) for name in self.task_names]
-        self.heads = [model.heads[i] for i in indices]
-        self.tails = [model.tails[i] for i in indices]
-        self.embeddings = [model.embeddings[i] for i in indices] if model.use_mlp else []
+        self.heads, self.tails, self.embeddings = [], [], []
+        # One task after the other, as _make_layers does: the order of the weights depends on it.
+        for name in self.task_names:
+            index = model.task_names.index(name)
+            self.heads.append(model.heads[index])
+            self.tails.append(model.tails[index])
+            if model.use_mlp:
+                self.embeddings.append(model.embeddings[index])
 
     def build(self, input_shape):
         """Makes all weights, so that they can be loaded before the first call."""

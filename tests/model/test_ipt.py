@@ -185,6 +185,15 @@ def test_a_view_of_one_task_shares_the_weights(model):
     np.testing.assert_array_equal(view(TILES), model(TILES, task="sr_x2"))
 
 
+def test_a_view_of_several_tasks_has_its_weights_in_the_order_of_a_model_of_these_tasks(model):
+    names = model.task_names[::-1]
+    view, own = model.for_tasks(names), IPT(**{**model.get_config(), "tasks": names})
+    for weight, value in zip(own.weights, view.weights, strict=True):
+        weight.assign(value)
+    for name in names:
+        np.testing.assert_array_equal(own(TILES, task=name), model(TILES, task=name))
+
+
 def test_a_view_of_a_mixed_precision_model_computes_in_the_same_precision():
     mixed = IPT(["derain", "sr_x2"], start="random", **{**SMALL, "num_layers": 1, "dtype": "mixed_bfloat16"})
     view = mixed.for_task("sr_x2")
