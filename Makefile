@@ -7,10 +7,11 @@ INSTALLED := $(VENV)/.installed
 BACKENDS := .venv-torch .venv-jax
 OLDEST := .venv-oldest
 ADDONS := .venv-addons
+SITE := $(VENV)/.docs-installed
 export TF_CPP_MIN_LOG_LEVEL ?= 3
 export PIP_DISABLE_PIP_VERSION_CHECK ?= 1
 
-.PHONY: demo test test-all test-backends test-oldest test-old-tensorflow lint ci clean
+.PHONY: demo test test-all test-backends test-oldest test-old-tensorflow lint docs ci clean
 
 $(INSTALLED): pyproject.toml setup.cfg
 	$(PYTHON) -m venv $(VENV)
@@ -68,7 +69,14 @@ $(ADDONS)/.installed:
 	$(ADDONS)/bin/pip install --quiet tensorflow-cpu==2.15.1 tensorflow-addons==0.23.0
 	touch $@
 
-ci: lint test test-backends
+$(SITE): $(INSTALLED)
+	$(VENV)/bin/pip install --quiet --editable '.[docs]'
+	touch $@
+
+docs: $(SITE)  ## build the site into site/; a link or an anchor that leads nowhere fails
+	$(VENV)/bin/mkdocs build --strict --quiet
+
+ci: lint docs test test-backends
 
 clean:
-	rm -rf $(VENV) $(BACKENDS) $(OLDEST) $(ADDONS) demo
+	rm -rf $(VENV) $(BACKENDS) $(OLDEST) $(ADDONS) demo site

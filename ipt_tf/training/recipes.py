@@ -69,6 +69,11 @@ class Recipe:
             raise ValueError(
                 f"accumulate {self.accumulate}: a batch of {self.batch_size} is not dealt into so many equal parts"
             )
+        if self.contrastive and self.contrastive_form == "paper" and self.batch_size == self.accumulate:
+            raise ValueError(
+                "equation 5 compares the images of a micro-batch: a batch of"
+                f" {self.batch_size} with accumulate {self.accumulate} has one in each"
+            )
         for name in ("decay", "ema"):
             if not 0 <= getattr(self, name) <= 1:
                 raise ValueError(f"{name} is a fraction from 0 to 1, not {getattr(self, name)}")

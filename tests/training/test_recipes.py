@@ -38,6 +38,13 @@ def test_values_out_of_range_are_refused(wrong):
         recipes.find("ours", **wrong)
 
 
+def test_micro_batches_of_one_image_are_refused_where_images_are_compared():
+    with pytest.raises(ValueError, match="a batch of 4 with accumulate 4 has one in each"):
+        recipes.find("paper", batch_size=4, accumulate=4)
+    assert recipes.find("paper", batch_size=4, accumulate=4, contrastive_form="supervised")
+    assert recipes.find("ours", batch_size=4, accumulate=4)
+
+
 def test_the_papers_recipe_is_section_4():
     recipe = recipes.find("paper")
     assert (recipe.batch_size, recipe.contrastive, recipe.contrastive_form) == (256, 0.1, "paper")

@@ -1,0 +1,67 @@
+"""Makes the pictures of the page on tasks: `python docs/make_pictures.py`.
+
+The photographs are those that ship, degraded as each task's benchmark inputs are, and restored by `ipt_tiny`. The crop
+is the one with the most detail, by the rule that the evaluation's figures follow.
+"""
+
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from ipt_tf import IPT, samples
+from ipt_tf.console import start_keras
+from ipt_tf.evaluation import figures, metrics
+from ipt_tf.tasks import Task
+
+FOLDER = Path(__file__).parent / "pictures"
+PHOTOGRAPHS = {
+    "sr_x2": "astronaut",
+    "sr_x3": "coffee",
+    "sr_x4": "rocket",
+    "derain": "moose",
+    "denoise_30": "windmill",
+    "denoise_50": "chelsea",
+}
+CROP, PANEL = 144, 288
+
+
+def main() -> None:
+    """Writes one picture per task, and prints a line of the page's table for each."""
+    start_keras()
+    model = IPT.from_pretrained()
+    FOLDER.mkdir(exist_ok=True)
+    for name, photograph in PHOTOGRAPHS.items():
+        task = model.task(name)
+        clean = _whole_tiles(samples.load(photograph), task.scale)
+        made = np.asarray(task.make_input(clean[None].astype("float32"), np.random.default_rng(0)))[0]
+        degraded = metrics.quantize(made).astype(np.uint8)
+        restored = model.restore(degraded, task=name)
+        size = clean.shape[1::-1]
+        before = np.asarray(Image.fromarray(degraded).resize(size, Image.Resampling.BICUBIC))
+        top, left, _ = figures.most_detailed(clean, CROP)
+        cropped = {"input": before, "restored": restored, "the photograph": clean}
+        panels = {
+            title: _enlarged(pixels[top : top + CROP, left : left + CROP])
+            for title, pixels in cropped.items()
+        }
+        file = FOLDER / f"{name}.jpg"
+        Image.fromarray(figures.side_by_side(panels)).save(file, quality=90, subsampling=0)
+        print(f"| {name} | {photograph} | {_psnr(before, clean, task)} | {_psnr(restored, clean, task)} |")
+
+
+def _whole_tiles(pixels: np.ndarray, scale: int) -> np.ndarray:
+    height, width = pixels.shape[:2]
+    return pixels[: height // scale * scale, : width // scale * scale]
+
+
+def _enlarged(crop: np.ndarray) -> np.ndarray:
+    return np.asarray(Image.fromarray(crop).resize((PANEL, PANEL), Image.Resampling.NEAREST))
+
+
+def _psnr(pixels: np.ndarray, clean: np.ndarray, task: Task) -> str:
+    return f"{metrics.psnr(pixels, clean, border=task.border):.2f}"
+
+
+if __name__ == "__main__":
+    main()
