@@ -10,7 +10,7 @@ ADDONS := .venv-addons
 export TF_CPP_MIN_LOG_LEVEL ?= 3
 export PIP_DISABLE_PIP_VERSION_CHECK ?= 1
 
-.PHONY: demo test test-all test-backends test-oldest test-old-tensorflow lint ci clean
+.PHONY: demo test test-all test-backends test-oldest test-old-tensorflow notebooks lint ci clean
 
 $(INSTALLED): pyproject.toml setup.cfg
 	$(PYTHON) -m venv $(VENV)
@@ -67,7 +67,10 @@ $(ADDONS)/.installed:
 	$(ADDONS)/bin/pip install --quiet tensorflow-cpu==2.15.1 tensorflow-addons==0.23.0
 	touch $@
 
-ci: lint test test-backends
+notebooks: $(INSTALLED)  ## the tutorials, each in a fresh kernel
+	$(PY) -m pytest --nbmake --nbmake-timeout=300 notebooks
+
+ci: lint test test-backends notebooks
 
 clean:
 	rm -rf $(VENV) $(BACKENDS) $(OLDEST) $(ADDONS) demo
