@@ -11,7 +11,7 @@ SITE := $(VENV)/.docs-installed
 export TF_CPP_MIN_LOG_LEVEL ?= 3
 export PIP_DISABLE_PIP_VERSION_CHECK ?= 1
 
-.PHONY: demo test test-all test-backends test-oldest test-old-tensorflow lint docs ci clean
+.PHONY: demo test test-all test-backends test-oldest test-old-tensorflow notebooks lint docs ci clean
 
 $(INSTALLED): pyproject.toml setup.cfg
 	$(PYTHON) -m venv $(VENV)
@@ -76,7 +76,10 @@ $(SITE): $(INSTALLED)
 docs: $(SITE)  ## build the site into site/; a link or an anchor that leads nowhere fails
 	$(VENV)/bin/mkdocs build --strict --quiet
 
-ci: lint docs test test-backends
+notebooks: $(INSTALLED)  ## the tutorials, each in a fresh kernel
+	$(PY) -m pytest --nbmake --nbmake-timeout=300 notebooks
+
+ci: lint docs test test-backends notebooks
 
 clean:
 	rm -rf $(VENV) $(BACKENDS) $(OLDEST) $(ADDONS) demo site

@@ -47,13 +47,15 @@ def _import_silently(module: str) -> None:
     """Imports a module that starts TensorFlow.
 
     TensorFlow's C++ code writes to stderr while it starts, before its log level counts; and its Python code
-    takes one trace per task, which is meant, for retracing by mistake.
+    takes one trace per task, which is meant, for retracing by mistake. (It sets the level of its log itself as it
+    starts, to a lower one in notebooks.)
     """
     tune()
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    logging.getLogger("tensorflow").setLevel(logging.ERROR)
     with no_stderr():
         importlib.import_module(module)
+        if "tensorflow" in sys.modules:
+            sys.modules["tensorflow"].get_logger().setLevel(logging.ERROR)
 
 
 @contextlib.contextmanager
