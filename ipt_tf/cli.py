@@ -94,7 +94,7 @@ def _add_model(parser: argparse.ArgumentParser):
     source.add_argument(
         "--model",
         default="ipt_tiny",
-        help="a preset, a saved folder or a checkpoint file (default: ipt_tiny)",
+        help="a preset, a saved folder, a checkpoint file, or its URL#sha256=HASH (default: ipt_tiny)",
     )
     parser.add_argument(
         "--num-heads", type=_count, metavar="N", help="attention heads of a checkpoint file (default: 12)"

@@ -16,10 +16,11 @@ from typing import Any, NamedTuple
 
 import keras
 import numpy as np
+import safetensors
 import safetensors.numpy
 
 from ipt_tf._version import __version__
-from ipt_tf.model import presets, torch_files
+from ipt_tf.model import downloads, presets, torch_files
 from ipt_tf.model.ipt import IPT, MEAN_RGB
 from ipt_tf.model.layers import Attention, FeedForward
 from ipt_tf.model.torch_files import CheckpointError
@@ -327,10 +328,10 @@ def load(
     num_heads: int | None = None,
     pos_every: bool = False,
 ) -> IPT:
-    """Loads a model: a preset, a folder that `save` wrote, or one of the authors' files.
+    """Loads a model: a preset, a folder that `save` wrote or the weights in it, or one of the authors' files.
 
     Args:
-        source: a preset's name, or a path.
+        source: a preset's name, a path, or the URL of a file with its hash (`ipt_tf.model.downloads.fetch`).
         task: keep only this task; for a single-task file, what it restores. Where a folder has weights for this task
             alone in a folder of the task's name, these are taken.
         tasks: what the tails of an official file restore, in their order, where it cannot be known.
@@ -342,13 +343,17 @@ def load(
         CheckpointError: the file is damaged, or its contents do not fit.
     """
     path = _located(with_task(source, task))
-    if not path.is_dir():
-        return _load_official(path, task, tasks, num_heads, pos_every)
-    if tasks is not None or num_heads is not None or pos_every:
+    has_options = tasks is not None or num_heads is not None or pos_every
+    if path.is_dir() and has_options:
         raise ValueError(
             f"tasks, num_heads and pos_every are for official files; {source} has its own in {CONFIG}"
         )
-    model = _load_folder(path)
+    if path.is_dir():
+        model = _load_folder(path)
+    elif not has_options and (config := _config_in(path)):
+        model = _build(path, config, _read_file(path))
+    else:
+        return _load_official(path, task, tasks, num_heads, pos_every)
     return model if task is None else _only(model, task, path)
 
 
@@ -401,7 +406,9 @@ def digest(model: IPT, source: str | Path | None = None) -> str:
 
 
 def _located(source: str | Path) -> Path:
-    """Returns the file or folder that a source names, the folder of a preset for its name."""
+    """Returns the file or folder that a source names: the folder of a preset, what a URL was fetched to, or a path."""
+    if downloads.is_url(source):
+        return downloads.fetch(str(source))
     path = Path(source)
     if path.exists():
         return path
@@ -428,12 +435,27 @@ def _load_folder(folder: Path) -> IPT:
         raise CheckpointError(
             f"{folder / WEIGHTS} was changed or damaged: its sha256 is not the one in {CONFIG}"
         )
+    return _build(folder, config, safetensors.numpy.load(data))
+
+
+def _build(path: Path, config: dict[str, Any], tensors: Tensors) -> IPT:
     try:
         model = IPT(**config)
-        assign(model, safetensors.numpy.load(data))
+        assign(model, tensors)
     except (TypeError, ValueError) as error:
-        raise CheckpointError(f"{folder}: {error}") from None
+        raise CheckpointError(f"{path}: {error}") from None
     return model
+
+
+def _config_in(path: Path) -> dict[str, Any] | None:
+    """Returns the configuration that our own files of weights hold, so that they can go without their folder."""
+    if path.suffix != ".safetensors":
+        return None
+    try:
+        with safetensors.safe_open(path, "np") as file:
+            return json.loads((file.metadata() or {}).get("config", "null"))
+    except Exception as error:  # safetensors' own error class is not public
+        raise CheckpointError(f"{path} is damaged, or no safetensors file ({error})") from None
 
 
 def _load_official(
@@ -487,10 +509,12 @@ def save(model: IPT, folder: str | Path, dtype: str = "float32") -> None:
     if folder.exists() and not _may_be_replaced(folder):
         raise ValueError(f"{folder} exists and is not a saved model; choose another folder")
     tensors = {name: _on_disk(name, tensor, dtype) for name, tensor in tensors_of(model).items()}
+    config = arguments(model)
     metadata = {"format": "pt", "tasks": " ".join(model.task_names), "num_heads": str(model.num_heads)}
+    metadata["config"] = json.dumps(config)
     data = safetensors.numpy.save(tensors, metadata)
     digest = hashlib.sha256(data).hexdigest()
-    description = {"ipt_tf": __version__, "sha256": digest, "config": arguments(model)}
+    description = {"ipt_tf": __version__, "sha256": digest, "config": config}
     beside, old = (folder.with_name(f".{folder.name}.{os.getpid()}.{end}") for end in ("part", "old"))
     try:
         beside.mkdir(parents=True)

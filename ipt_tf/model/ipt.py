@@ -346,10 +346,11 @@ class IPT(keras.Model):
 
     @classmethod
     def from_pretrained(cls, source: str | Path = "ipt_tiny", task: str | None = None, **options) -> "IPT":
-        """Returns a model with weights: a preset's, a saved folder's, or those of the authors' file.
+        """Returns a model with weights: a preset's, those that were saved, here or elsewhere, or the authors'.
 
         Args:
-            source: `"ipt_tiny"`, whose weights ship with the package; a folder that `save_pretrained` wrote; or a
+            source: `"ipt_tiny"`, whose weights ship with the package; a folder that `save_pretrained` wrote, or the
+                `model.safetensors` in it; the URL of such a file, ending with `#sha256=` and its hash; or a
                 checkpoint of the authors (`IPT_pretrain.pt`, `IPT_sr2.pt` ..., or .safetensors), which is read
                 without PyTorch.
             task: keep only this task, with weights for it alone where there are such beside the others; for a file
