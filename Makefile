@@ -27,7 +27,7 @@ lint: $(INSTALLED)
 	$(VENV)/bin/mypy
 
 test: $(INSTALLED)
-	$(PY) -m pytest
+	$(PY) -m pytest -n 2
 
 test-all: $(INSTALLED)  ## also what takes long: full size, kill and resume, all benchmark pictures
 	$(PY) -m pytest -m "not backends"
