@@ -9,7 +9,7 @@ import pytest
 from keras import backend, ops
 
 import ipt_tf
-from ipt_tf.tasks import OFFICIAL_TASKS
+from ipt_tf.tasks import FURTHER_TASKS, OFFICIAL_TASKS
 from ipt_tf.training import losses
 
 pytestmark = pytest.mark.backends
@@ -62,9 +62,9 @@ def test_whole_images_are_restored_and_models_saved(tmp_path):
     np.testing.assert_array_equal(loaded.restore(image, "sr_x2"), model.restore(image, "sr_x2"))
 
 
-def test_every_official_degradation_runs():
+def test_every_degradation_runs():
     clean = np.random.default_rng(0).uniform(0, 255, (2, 48, 48, 3)).astype("float32")
-    for task in OFFICIAL_TASKS:
+    for task in (*OFFICIAL_TASKS, *FURTHER_TASKS):
         made = ops.convert_to_numpy(task.make_input(clean, np.random.default_rng(1)))
         assert made.shape == (2, 48 // task.scale, 48 // task.scale, 3)
         assert np.isfinite(made).all()
