@@ -33,9 +33,7 @@ def main() -> None:
     FOLDER.mkdir(exist_ok=True)
     for name, photograph in PHOTOGRAPHS.items():
         task = model.task(name)
-        clean = _whole_tiles(samples.load(photograph), task.scale)
-        made = np.asarray(task.make_input(clean[None].astype("float32"), np.random.default_rng(0)))[0]
-        degraded = metrics.quantize(made).astype(np.uint8)
+        degraded, clean = task.pair(samples.load(photograph))
         restored = model.restore(degraded, task=name)
         size = clean.shape[1::-1]
         before = np.asarray(Image.fromarray(degraded).resize(size, Image.Resampling.BICUBIC))
@@ -48,11 +46,6 @@ def main() -> None:
         file = FOLDER / f"{name}.jpg"
         Image.fromarray(figures.side_by_side(panels)).save(file, quality=90, subsampling=0)
         print(f"| {name} | {photograph} | {_psnr(before, clean, task)} | {_psnr(restored, clean, task)} |")
-
-
-def _whole_tiles(pixels: np.ndarray, scale: int) -> np.ndarray:
-    height, width = pixels.shape[:2]
-    return pixels[: height // scale * scale, : width // scale * scale]
 
 
 def _enlarged(crop: np.ndarray) -> np.ndarray:

@@ -30,7 +30,7 @@ def listen(host: str, port: int) -> socket.socket:
     except socket.gaierror as error:
         reason = error.strerror
     except OSError as error:
-        reason = os.strerror(error.errno)  # without what Python adds to it
+        reason = os.strerror(error.errno or 0)  # without what Python adds to it
     except OverflowError as error:
         reason = str(error)
     raise OSError(f"cannot listen at {host}:{port}: {reason}; --host and --port choose another")
@@ -70,7 +70,7 @@ def run(listener: socket.socket, app: web.Application, started: Callable[[], obj
         serving = runner(app)
         await serving.setup()
         await web.SockSite(serving, listener).start()
-        started()
+        await asyncio.to_thread(started)  # a browser can take seconds to open, and wants its answer meanwhile
         await stopped.wait()
         await serving.cleanup()
 
