@@ -111,7 +111,8 @@ def in_batches(
     """Yields the network's output for each of `total` tiles, in their order.
 
     All calls have the same number of tiles, at most `batch_size`: 17 tiles in batches of 16 are 9 and 9 with one
-    repeated, not 16 and 1 (two shapes) nor 16 and 16 (15 computed for nothing). With several threads, each has a call.
+    repeated, not 16 and 1 (two shapes) nor 16 and 16 (15 computed for nothing). Several threads have as many calls
+    each: where two share 40 tiles, 4 calls of 10 are done before 3 of 14.
 
     Raises:
         ValueError: the batch size or the number of threads is below 1, or the network returned another shape, NaN or
@@ -121,8 +122,8 @@ def in_batches(
         raise ValueError(f"the batch size is a number of tiles from 1, not {batch_size}")
     if threads < 1:
         raise ValueError(f"the threads are a number from 1, not {threads}")
-    batches = max(-(-total // batch_size), min(threads, total))
-    size = -(-total // batches)
+    batches = -(-total // batch_size)
+    size = -(-total // min(-(-batches // threads) * threads, total))
 
     def run(batch: list[np.ndarray]) -> np.ndarray:
         inputs = np.stack(batch + batch[-1:] * (size - len(batch)))

@@ -185,6 +185,17 @@ def test_calls_at_the_same_time_give_the_same_result_and_hold_no_more_tiles_than
     assert max(most) <= 2 * 2
 
 
+def test_threads_have_as_many_calls_each():
+    calls = []
+
+    def network(tiles):
+        calls.append(len(tiles))
+        return tiles
+
+    restore(picture(162, 390, 3), network, 1, batch_size=16, threads=2)  # 40 tiles
+    assert calls == [10, 10, 10, 10]
+
+
 def test_the_first_call_that_fails_is_the_error_also_of_calls_at_the_same_time():
     def network(tiles):
         raise RuntimeError("no network today")
