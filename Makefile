@@ -77,7 +77,7 @@ docs: $(SITE)  ## build the site into site/; a link or an anchor that leads nowh
 	$(VENV)/bin/mkdocs build --strict --quiet
 
 notebooks: $(INSTALLED)  ## the tutorials, each in a fresh kernel
-	$(PY) -m pytest --nbmake --nbmake-timeout=300 notebooks
+	$(PY) -m pytest --nbmake --nbmake-timeout=600 notebooks
 
 ci: lint docs test test-backends notebooks
 

@@ -326,7 +326,7 @@ def _as_jpeg(pixels: np.ndarray, quality: int) -> np.ndarray:
 def _outside_of_the_graph(function: Callable[..., np.ndarray], clean: Tensor, drawn: Tensor) -> Tensor:
     """Calls a NumPy function of images and random numbers, which gives images of the same shape."""
     if keras.backend.backend() == "tensorflow":
-        import tensorflow as tf
+        from ipt_tf import numpy_in_graphs
 
-        return tf.ensure_shape(tf.numpy_function(function, [clean, drawn], tf.float32), clean.shape)
+        return numpy_in_graphs.call(function, clean, drawn)
     return ops.convert_to_tensor(function(*map(ops.convert_to_numpy, (clean, drawn))))
