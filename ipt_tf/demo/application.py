@@ -203,7 +203,10 @@ class _Page:
                     break
         finally:
             gone.set()
-            await done  # the next in the line starts when this one has ended
+            # The next in the line starts when this one has ended, however often its request is cancelled.
+            while not done.done():
+                with contextlib.suppress(asyncio.CancelledError):
+                    await asyncio.wait([done])
 
 
 class _Stopped(Exception):
