@@ -215,17 +215,24 @@ function addTask(task) {
   $("tasks").append(label);
 }
 
+// Tasks that their scale or noise does not say all about.
+const TASKS = {
+  derain: { title: "Remove rain", degradation: "add rain" },
+  denoise: { title: "Denoise", degradation: "add noise" },
+  jpeg: { title: "Mend JPEG", degradation: "compress it" },
+};
+
 function title({ name, scale, sigma }) {
   if (scale > 1) return `Enlarge ×${scale}`;
   if (sigma !== null) return `Denoise σ\u00a0${sigma}`;
-  return name === "derain" ? "Remove rain" : "Restore";
+  return TASKS[name]?.title ?? "Restore";
 }
 
 function degradation({ name, scale, sigma, degradable }) {
   if (!degradable) return "degrade it (nothing says how for this task)";
   if (scale > 1) return `shrink it to 1/${scale} of its size`;
   if (sigma !== null) return `add noise of σ\u00a0${sigma}`;
-  return name === "derain" ? "add rain" : `degrade it as for ${name}`;
+  return TASKS[name]?.degradation ?? `degrade it as for ${name}`;
 }
 
 function addSample(name) {
