@@ -13,15 +13,15 @@ The paper's size, which needs many GPUs, is the same with
 
 import argparse
 import csv
+import io
 import json
-import os
 from pathlib import Path
 
 import keras
 import numpy as np
 from keras import ops
 
-from ipt_tf import IPT
+from ipt_tf import IPT, outputs
 from ipt_tf.data import Photographs
 from ipt_tf.model import presets, starts
 from ipt_tf.training import loop, recipes
@@ -158,9 +158,9 @@ def plot(figures: dict[str, dict[float, float]], path: Path) -> None:
     right.legend()
     for axes in (left, right):
         axes.grid(alpha=0.3)
-    beside = path.with_suffix(".part")
-    figure.savefig(beside, dpi=120, format="png")
-    os.replace(beside, path)
+    drawn = io.BytesIO()
+    figure.savefig(drawn, dpi=120, format="png")
+    outputs.write(path, drawn.getvalue())
 
 
 if __name__ == "__main__":

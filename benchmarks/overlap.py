@@ -6,16 +6,16 @@ The photographs are those that `ipt train --data FOLDER` holds out; no benchmark
 from pathlib import Path
 
 import numpy as np
-from keras import ops
 
 from benchmarks.endtoend import our_tiles
+from benchmarks.pictures import held_out
 from benchmarks.rows import Row
 from ipt_tf import IPT
 from ipt_tf.data import Photographs
+from ipt_tf.evaluation import metrics
 
 OVERLAPS = (0, 2, 6, 10, 16, 24, 36)
 TASKS = ("sr_x2", "denoise_50", "derain")
-HELD_OUT = 16  # as `ipt train`
 SIDE = 200
 """Pixels of an input: tiles of 48 at an overlap of 10 end with it, so that none shares more with its neighbour."""
 
@@ -45,24 +45,8 @@ def measure(preset: str, data: Path, tasks: list[str], photographs: int) -> list
     return rows
 
 
-def held_out(data: Path, count: int) -> Photographs:
-    """Returns some of the photographs of a folder that `ipt train` does not train on, evenly over their names."""
-    _, validation = Photographs.of_folder(data).split(HELD_OUT, seed=0)
-    assert validation is not None
-    return Photographs(validation.paths[:: max(1, len(validation) // count)][:count])
-
-
 def _psnr(model: IPT, task: str, photographs: Photographs, overlap: int) -> list[float]:
     """Returns the PSNR on RGB of each photograph's middle, as `ipt train` validates."""
-    inputs, clean = _pairs(model, task, photographs)
-    found = []
-    for degraded, original in zip(inputs, clean, strict=True):
-        restored = np.rint(model.restore(degraded, task, overlap=overlap))
-        found.append(float(10 * np.log10(255**2 / np.mean((restored - original) ** 2))))
-    return found
-
-
-def _pairs(model: IPT, task: str, photographs: Photographs) -> tuple[np.ndarray, np.ndarray]:
-    side = SIDE * model.task(task).scale
-    clean = np.stack([photographs.middle(i, side) for i in range(len(photographs))]).astype(np.float32)
-    return ops.convert_to_numpy(model.task(task).make_input(clean, np.random.default_rng(0))), clean
+    inputs, clean = photographs.validation_pairs(model.task(task), SIDE, seed=0)
+    restored = (model.restore(degraded, task, overlap=overlap) for degraded in inputs)
+    return [metrics.psnr(*pair, channel="rgb") for pair in zip(restored, clean, strict=True)]

@@ -11,8 +11,9 @@ from PIL import Image
 
 from ipt_tf import IPT, samples
 from ipt_tf.console import start_keras
-from ipt_tf.evaluation import figures, metrics
-from ipt_tf.tasks import Task
+from ipt_tf.demo import trial
+from ipt_tf.evaluation import figures
+from ipt_tf.images import Photograph
 
 FOLDER = Path(__file__).parent / "pictures"
 PHOTOGRAPHS = {
@@ -35,8 +36,7 @@ def main() -> None:
         task = model.task(name)
         degraded, clean = task.pair(samples.load(photograph))
         restored = model.restore(degraded, task=name)
-        size = clean.shape[1::-1]
-        before = np.asarray(Image.fromarray(degraded).resize(size, Image.Resampling.BICUBIC))
+        before = trial.enlarge(Photograph(degraded), task.scale).pixels
         top, left, _ = figures.most_detailed(clean, CROP)
         cropped = {"input": before, "restored": restored, "the photograph": clean}
         panels = {
@@ -45,15 +45,12 @@ def main() -> None:
         }
         file = FOLDER / f"{name}.jpg"
         Image.fromarray(figures.side_by_side(panels)).save(file, quality=90, subsampling=0)
-        print(f"| {name} | {photograph} | {_psnr(before, clean, task)} | {_psnr(restored, clean, task)} |")
+        old, new = (trial.scores(image, clean, task).y for image in (before, restored))
+        print(f"| {name} | {photograph} | {old:.2f} | {new:.2f} |")
 
 
 def _enlarged(crop: np.ndarray) -> np.ndarray:
     return np.asarray(Image.fromarray(crop).resize((PANEL, PANEL), Image.Resampling.NEAREST))
-
-
-def _psnr(pixels: np.ndarray, clean: np.ndarray, task: Task) -> str:
-    return f"{metrics.psnr(pixels, clean, border=task.border):.2f}"
 
 
 if __name__ == "__main__":

@@ -554,6 +554,12 @@ def _export(options: argparse.Namespace) -> int:
     return 0
 
 
+def _add_host(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--host", default="127.0.0.1", help="address to listen at (default: 127.0.0.1, this machine only)"
+    )
+
+
 def _add_serve(commands) -> None:
     parser = commands.add_parser(
         "serve",
@@ -566,9 +572,7 @@ def _add_serve(commands) -> None:
     parser.add_argument(
         "--models", type=Path, required=True, metavar="DIR", help="folder of NAME/VERSION/saved_model.pb"
     )
-    parser.add_argument(
-        "--host", default="127.0.0.1", help="address to listen at (default: 127.0.0.1, this machine only)"
-    )
+    _add_host(parser)
     parser.add_argument("--port", type=int, default=8500, help="of gRPC (default: 8500)")
     parser.add_argument("--rest-port", type=int, default=8501, help="of REST (default: 8501)")
     parser.add_argument(
@@ -641,9 +645,7 @@ def _add_demo(commands) -> None:
         ),
     )
     _add_model(parser)
-    parser.add_argument(
-        "--host", default="127.0.0.1", help="address to listen at (default: 127.0.0.1, this machine only)"
-    )
+    _add_host(parser)
     parser.add_argument("--port", type=int, default=7860, help="(default: 7860; 0 takes a free one)")
     parser.add_argument(
         "--max-megapixels", type=_count, default=16, metavar="N", help="of a result (default: 16)"

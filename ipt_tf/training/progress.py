@@ -3,7 +3,6 @@
 import csv
 import importlib.util
 import io
-import os
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -11,6 +10,7 @@ from pathlib import Path
 import keras
 import numpy as np
 
+from ipt_tf import outputs
 from ipt_tf.training.validation import Validated
 
 
@@ -81,9 +81,7 @@ class History:
         writer = csv.DictWriter(text, fieldnames=list(self.rows[0]), lineterminator="\n")
         writer.writeheader()
         writer.writerows(self.rows)
-        beside = self._path.with_suffix(".part")
-        beside.write_text(text.getvalue())
-        os.replace(beside, self._path)
+        outputs.write(self._path, text.getvalue())
 
 
 def _psnr(row: dict[str, str]) -> dict[str, float]:

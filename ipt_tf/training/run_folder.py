@@ -8,8 +8,9 @@ best/         those of the best validation
 """
 
 import json
-import os
 from pathlib import Path
+
+from ipt_tf import outputs
 
 SETTINGS = "run.json"
 
@@ -42,10 +43,8 @@ def claim(out: Path, settings: dict, steps: int, *, write: bool) -> None:
 
 
 def write_settings(folder: Path, settings: dict, steps: int) -> None:
-    """Writes run.json into a folder, beside its place first."""
-    beside = folder / f"{SETTINGS}.part"
-    beside.write_text(json.dumps({**settings, "steps": steps}, indent=1) + "\n")
-    os.replace(beside, folder / SETTINGS)
+    """Writes run.json into a folder."""
+    outputs.write(folder / SETTINGS, json.dumps({**settings, "steps": steps}, indent=1) + "\n")
 
 
 def _compare(out: Path, before: dict, asked: dict, steps: int) -> None:
