@@ -12,6 +12,7 @@ from pathlib import Path
 from statistics import median
 
 from benchmarks import pictures
+from benchmarks.machine import has_bfloat16
 from benchmarks.processes import Process, official, single_threaded
 from benchmarks.rows import Row
 from benchmarks.tile import OFFICIAL
@@ -33,11 +34,16 @@ def measure(preset: str, rounds: int, torch_python: Path | None, checkout: Path 
     rows = []
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
-        ours = stack.enter_context(Process(single_threaded(preset)))
+        precisions = {"ours": "float32"} | ({"ours, bfloat16": "mixed_bfloat16"} if has_bfloat16() else {})
+        ours = {
+            name: stack.enter_context(Process(single_threaded(preset, precision)))
+            for name, precision in precisions.items()
+        }
         authors = checkout and stack.enter_context(Process(official(torch_python, checkout, preset)))
         for height, width in SIZES:
             source = pictures.write(folder / f"{height}.jpg", height, width)
-            contenders = {"ours": _ours(ours, source, our_tiles(height, width))}
+            tiles = our_tiles(height, width)
+            contenders = {name: _ours(process, source, tiles) for name, process in ours.items()}
             if authors:
                 contenders[OFFICIAL] = _official(authors, height, width)
             rows += _rows(preset, f"{height} x {width}", contenders, rounds)

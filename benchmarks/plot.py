@@ -21,9 +21,14 @@ def draw(rows: list[Row], path: Path) -> None:
     }
     found = {name: [row for row in rows if row.section == name and row.values] for name in panels}
     found = {name: measured for name, measured in found.items() if measured}
-    figure = Figure(figsize=(11, 3.6 * -(-len(found) // 2)), layout="constrained")
+    columns = min(2, len(found))
+    lines = -(-len(found) // columns)
+    figure = Figure(figsize=(5.5 * columns, 3.8 * lines), layout="constrained")
+    grid = figure.add_gridspec(lines, columns)
     for index, (name, measured) in enumerate(found.items()):
-        panels[name](figure.add_subplot(-(-len(found) // 2), 2 if len(found) > 1 else 1, index + 1), measured)
+        alone = index + 1 == len(found) and len(found) % columns  # has its line for itself
+        place = grid[index // columns, slice(None) if alone else index % columns]
+        panels[name](figure.add_subplot(place), measured)
     figure.savefig(path, dpi=80)
 
 
@@ -40,21 +45,24 @@ def _tile(axes, rows: list[Row]) -> None:
         axes.barh([j + i * height for j in range(len(ways))], [100 * x for x in best], height, label=network)
     axes.set_yticks([j + 0.4 - height / 2 for j in range(len(ways))], ways)
     axes.invert_yaxis()
+    axes.axvline(100, color="grey", linewidth=0.8)
     axes.set(xlabel="% of the float32 peak, best batch size", title="per tile")
-    axes.legend()
+    axes.legend(loc="upper right", fontsize=8)
 
 
 def _end_to_end(axes, rows: list[Row]) -> None:
     names = list(dict.fromkeys(f"{row.at['network']}\n{row.at['picture']}" for row in rows))
-    for i, by in enumerate(dict.fromkeys(row.at["by"] for row in rows)):
+    contenders = list(dict.fromkeys(row.at["by"] for row in rows))
+    width = 0.8 / len(contenders)
+    for i, by in enumerate(contenders):
         values = {
             f"{row.at['network']}\n{row.at['picture']}": row.value for row in rows if row.at["by"] == by
         }
-        positions = [names.index(name) + 0.4 * i for name in values]
-        axes.bar(positions, list(values.values()), 0.4, label=by)
-    axes.set_xticks([j + 0.2 for j in range(len(names))], names, fontsize=7)
+        positions = [names.index(name) + width * i for name in values]
+        axes.bar(positions, list(values.values()), width, label=by)
+    axes.set_xticks([j + 0.4 - width / 2 for j in range(len(names))], names, fontsize=7)
     axes.set(yscale="log", ylabel="seconds", title="end to end, overlap 10 against forward_chop")
-    axes.legend()
+    axes.legend(fontsize=8)
 
 
 def _overlap(axes, rows: list[Row]) -> None:

@@ -48,9 +48,9 @@ class Process:
         self._process.communicate()  # it ends with its input
 
 
-def single_threaded(preset: str) -> list[str]:
+def single_threaded(preset: str, precision: str = "float32") -> list[str]:
     """Returns the command of a process that runs a preset as the `ipt` command does; see `benchmarks.restoring`."""
-    return [sys.executable, "-m", "benchmarks.restoring", preset]
+    return [sys.executable, "-m", "benchmarks.restoring", preset, precision]
 
 
 def official(python: Path, checkout: Path, preset: str) -> list[str]:

@@ -1,6 +1,6 @@
 """A process that restores as the `ipt` command does: one thread per operation, a call of the network per core.
 
-    python -m benchmarks.restoring PRESET
+    python -m benchmarks.restoring PRESET PRECISION
 
 reads one request per line, a JSON object, and answers with one:
 
@@ -26,8 +26,8 @@ def main() -> None:
     from ipt_tf import IPT
     from ipt_tf.model import presets
 
-    preset = presets.find(sys.argv[1])
-    model = IPT(**preset.config, tasks=[TASK], start="random")
+    preset, precision = presets.find(sys.argv[1]), sys.argv[2]
+    model = IPT(**preset.config, tasks=[TASK], start="random", dtype=precision)
     answers = {"tiles": tiles, "file": file}
     print(json.dumps("ready"), flush=True)
     for line in sys.stdin:

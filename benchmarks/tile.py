@@ -21,6 +21,7 @@ from ipt_tf.model import presets
 from ipt_tf.restoration.litert import Runner
 
 LITERT, BFLOAT16, OFFICIAL = "LiteRT", "tf.function, bfloat16", "official PyTorch"
+PER_CORE, PER_CORE_BFLOAT16 = "a call per core", "a call per core, bfloat16"
 MOST_GFLOP = 500
 """Work of the largest batch: those of a large network that need more are left out."""
 
@@ -51,11 +52,13 @@ def measure(
         contenders = {
             name: _timed(way, model.patch_size) for name, way in ways(model, folder, batches).items()
         }
-        per_core = stack.enter_context(Process(single_threaded(preset)))
-        contenders["a call per core"] = lambda batch: per_core.ask(do="tiles", batch=batch)
+        precisions = {PER_CORE: "float32"} | ({PER_CORE_BFLOAT16: "mixed_bfloat16"} if has_bfloat16() else {})
+        for name, precision in precisions.items():
+            contenders[name] = _asked(stack.enter_context(Process(single_threaded(preset, precision))))
         if checkout:
-            authors = stack.enter_context(Process(official(torch_python, checkout, preset)))
-            contenders[OFFICIAL] = lambda batch: authors.ask(do="tiles", batch=batch)
+            contenders[OFFICIAL] = _asked(
+                stack.enter_context(Process(official(torch_python, checkout, preset)))
+            )
         for batch in batches:
             if batch * work <= MOST_GFLOP:
                 rows += _of_batch(preset, batch, work, contenders, rounds)
@@ -91,6 +94,10 @@ def _timed(way: Way, side: int) -> Contender:
         return seconds(lambda: way(tiles)) / batch
 
     return seconds_per_tile
+
+
+def _asked(process: Process) -> Contender:
+    return lambda batch: process.ask(do="tiles", batch=batch)
 
 
 def _of_batch(

@@ -327,6 +327,36 @@ def test_train_makes_a_model_that_restore_takes_and_the_same_command_goes_on(cap
     assert run(capsys, "restore", photographs / "0.jpg", "--task", "denoise_50", "--model", model)[0] == 0
 
 
+def test_restore_computes_in_the_precision_that_is_asked_for(capsys, photographs, tmp_path):
+    command = ["restore", photographs / "0.jpg", "--task", "denoise_50", "-o"]
+    full, mixed = tmp_path / "full.png", tmp_path / "mixed.png"
+    assert run(capsys, *command, full)[0] == 0
+    assert run(capsys, *command, mixed, "--precision", "mixed_bfloat16")[0] == 0
+    difference = np.abs(images.read(full).pixels.astype(int) - images.read(mixed).pixels)
+    assert 0 < difference.max() < 8
+    for elsewhere in (("--model", "x.tflite"), ("--server", "grpc://localhost:1")):
+        code, _, err = run(capsys, *command, full, "--precision", "mixed_bfloat16", *elsewhere)
+        assert code == 2
+        assert "servers and .tflite files have their own" in err
+
+
+def test_train_grows_a_network_from_heads_and_tails_alone(capsys, photographs, tmp_path):
+    command = ["train", "--data", photographs, "--tasks", "denoise_50", "--batch-size", 2, "--hold-out", 2]
+    ends, grown = tmp_path / "ends", tmp_path / "grown"
+    assert run(capsys, *command, "--layers", 0, "--steps", 2, "--out", ends)[0] == 0
+    more = "--from", ends / "model", "--layers", 1, "--steps", 1, "--out", grown
+    code, out, _ = run(capsys, *command, *more)
+    assert code == 0
+    before = (ends / "history.csv").read_text().splitlines()[-1].split(",")
+    assert f"step 0: validation PSNR denoise_50 {float(before[-1]):.2f}" in out
+    assert IPT.from_pretrained(grown / "model").num_layers == 1
+    code, _, err = run(
+        capsys, *command, "--from", grown / "model", "--layers", 0, "--steps", 1, "--out", ends
+    )
+    assert code == 1
+    assert "1 layers already, and 0 are fewer" in err
+
+
 def test_convert_turns_an_official_file_into_a_folder(capsys, tmp_path):
     official = os.path.join(os.path.dirname(__file__), "fixtures", "micro", "sr4_single.pt")
     code, *_ = run(capsys, "convert", official, tmp_path / "sr4", "--num-heads", 2)

@@ -213,7 +213,11 @@ def _size(model: IPT) -> str:
     """What no checkpoint tells is in it too: the number of heads, and where positions are added."""
     layers = f"{model.num_layers} + {model.num_layers} layers, {model.num_heads} heads"
     positions = ", positions in every layer" if model.pos_every else ""
-    return f"{model.num_features} features, {layers}{positions}, {model.count_params():,} parameters"
+    policy = model.dtype_policy.name
+    precision = "" if policy == "float32" else f", {policy}"
+    return (
+        f"{model.num_features} features, {layers}{positions}, {model.count_params():,} parameters{precision}"
+    )
 
 
 def _measure_all(

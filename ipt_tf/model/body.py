@@ -144,6 +144,14 @@ class Body(keras.layers.Layer):
             x = x + ops.cast(self.mlp_head(x, training=training), x.dtype)
         return x
 
+    @property
+    def matrices_and_others(self) -> tuple[list[keras.Variable], list[keras.Variable]]:
+        """The trainable weights: the transformer layers' matrices, and all others."""
+        in_layers = [weight for layer in self.encoder + self.decoder for weight in layer.trainable_variables]
+        matrices = [weight for weight in in_layers if len(weight.shape) == 2]
+        chosen = {id(weight) for weight in matrices}
+        return matrices, [weight for weight in self.trainable_variables if id(weight) not in chosen]
+
     def _run(self, layer, *tokens, **options):
         if not self.rematerialise:
             return layer(*tokens, **options)

@@ -161,6 +161,13 @@ def copy(model: IPT, precision: str = "float32") -> IPT:
     return other
 
 
+def give(model: IPT, deeper: IPT) -> None:
+    """Gives a deeper network of the same width the weights of a model, and leaves those of its further layers."""
+    table = slots(deeper)
+    for name, slot in slots(model).items():
+        table[name].variable.assign(slot.variable)
+
+
 # --- tensors <-> model --------------------------------------------------------------------------------------
 
 

@@ -34,7 +34,8 @@ class IPT(keras.Model):
         patch_size: side P of the tiles the network works on, in pixels; a multiple of patch_dim.
         patch_dim: side of a patch, in pixels; a token has E = C * patch_dim^2 values.
         num_heads: attention heads; divides E.
-        num_layers: encoder layers, and as many decoder layers.
+        num_layers: encoder layers, and as many decoder layers; heads and tails alone are an IPT of 0 without `use_mlp`
+            and `use_pos`.
         dropout: dropout rate in the body.
         rgb_range: value of white.
         formulation: `"official"`, the network of the authors' code and weights, or `"paper"`, equations 1
@@ -112,6 +113,8 @@ class IPT(keras.Model):
             raise ValueError(f"formulation is one of {', '.join(FORMULATIONS)}, not {self.formulation!r}")
         if self.start not in STARTS:
             raise ValueError(f"start is one of {', '.join(STARTS)}, not {self.start!r}")
+        if self.num_layers < 0:
+            raise ValueError(f"num_layers is a number from 0, not {self.num_layers}")
         if self.patch_size % self.patch_dim:
             raise ValueError(f"patch_size {self.patch_size} is not a multiple of patch_dim {self.patch_dim}")
         if self.token_dim % self.num_heads:
@@ -264,6 +267,31 @@ class IPT(keras.Model):
             weight.assign(value)
         return new
 
+    def grow(self, num_layers: int) -> "IPT":
+        """Returns a deeper network that restores as this one does: its weights, and new layers that change nothing.
+
+        The last projection of every new layer is zero, so that training goes on from where this network is. One of
+        no layers (`num_layers=0, use_mlp=False, use_pos=False`: heads and tails alone) gets the whole body.
+
+        Args:
+            num_layers: encoder layers, and as many decoder layers.
+
+        Raises:
+            ValueError: this network has more layers.
+
+        Example:
+            >>> deeper = IPT.from_pretrained("ipt_tiny").grow(num_layers=6)
+        """
+        from ipt_tf.model import checkpoints
+
+        if num_layers < self.num_layers:
+            raise ValueError(f"this network has {self.num_layers} layers already, and {num_layers} are fewer")
+        body = {} if self.num_layers else {"use_mlp": True, "use_pos": True}
+        changes = {"num_layers": num_layers, "start": "identity", "tasks": self.tasks, **body}
+        deeper = type(self)(**{**self.get_config(), **changes})
+        checkpoints.give(self, deeper)
+        return deeper
+
     def _view(self, names: Sequence[str], **kwargs) -> "IPT":
         tasks = [self.task(name) for name in names]
         return type(self)(**{**self.get_config(), "tasks": tasks, **kwargs}, _shares_with=self)
@@ -345,7 +373,9 @@ class IPT(keras.Model):
         )
 
     @classmethod
-    def from_pretrained(cls, source: str | Path = "ipt_tiny", task: str | None = None, **options) -> "IPT":
+    def from_pretrained(
+        cls, source: str | Path = "ipt_tiny", task: str | None = None, dtype: str = "float32", **options
+    ) -> "IPT":
         """Returns a model with weights: a preset's, those that were saved, here or elsewhere, or the authors'.
 
         Args:
@@ -355,6 +385,7 @@ class IPT(keras.Model):
                 without PyTorch.
             task: keep only this task, with weights for it alone where there are such beside the others; for a file
                 with one task of scale 1, what it restores.
+            dtype: Keras's policy of the body: `"mixed_bfloat16"` is faster where the processor has it.
             options: for the authors' files: `tasks`, `num_heads`, `pos_every`; see
                 `ipt_tf.model.checkpoints.load`.
 
@@ -366,7 +397,8 @@ class IPT(keras.Model):
         """
         from ipt_tf.model import checkpoints
 
-        return checkpoints.load(source, task=task, **options)
+        model = checkpoints.load(source, task=task, **options)
+        return model if dtype == "float32" else checkpoints.copy(model, dtype)
 
     def save_pretrained(self, folder: str | Path, dtype: str = "float32") -> None:
         """Writes configuration and weights into a folder that `from_pretrained` loads.

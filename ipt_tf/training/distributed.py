@@ -9,7 +9,7 @@ from ipt_tf.data import Source, batches
 from ipt_tf.model import checkpoints
 from ipt_tf.model.ipt import IPT
 from ipt_tf.training import strategies
-from ipt_tf.training.adam import TaskOptimizers
+from ipt_tf.training.optimizers import TaskOptimizers
 from ipt_tf.training.recipes import Recipe
 from ipt_tf.training.step import Step
 
@@ -43,7 +43,7 @@ class Distributed:
             self.model = checkpoints.copy(start, recipe.precision)
             self.model.body.rematerialise = recipe.rematerialise
             self.average = checkpoints.copy(start)
-            self._optimizers = TaskOptimizers(self.model)
+            self._optimizers = TaskOptimizers(self.model, recipe.optimizer)
             self._position = tf.Variable(0, dtype=tf.int64, trainable=False)
             self._steps = {
                 name: Step(self.model, self.average, name, self._optimizers, recipe)
@@ -62,14 +62,10 @@ class Distributed:
         return self._manager.latest_checkpoint
 
     def _checkpoint(self) -> tf.train.Checkpoint:
-        optimizers = {"body": self._optimizers.body, **self._optimizers.tasks}
         return tf.train.Checkpoint(
             weights=[weight.value for weight in self.model.trainable_variables],
             average=[weight.value for weight in self.average.trainable_variables],
-            moments={
-                name: [*adam.first_moments, *adam.second_moments, adam.steps]
-                for name, adam in optimizers.items()
-            },
+            moments=self._optimizers.state,
             step=self._position,
         )
 

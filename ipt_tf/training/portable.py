@@ -22,7 +22,7 @@ from ipt_tf.data.sampling import micro_batches
 from ipt_tf.model import checkpoints
 from ipt_tf.model.ipt import IPT
 from ipt_tf.threads import ahead
-from ipt_tf.training import losses
+from ipt_tf.training import losses, muon
 from ipt_tf.training.recipes import BETA_1, BETA_2, EPSILON, Recipe
 from ipt_tf.training.run_folder import RunError
 
@@ -59,10 +59,12 @@ class Portable:
         self.model = checkpoints.copy(start, recipe.precision)
         self.model.body.rematerialise = recipe.rematerialise
         self.average = checkpoints.copy(start)
-        self._body = Adam(self.model.body.trainable_variables)
+        matrices, others = self.model.body.matrices_and_others
+        groups = {Adam: matrices + others} if recipe.optimizer == "adam" else {Adam: others, Muon: matrices}
+        self._body = [optimizer(weights) for optimizer, weights in groups.items() if weights]
         self._own = {name: Adam(self.model.own_weights(name)) for name in self.model.task_names}
         self.step = 0
-        if self._body.weights[0].device.type == "cpu":
+        if self._own[self.model.task_names[0]].weights[0].device.type == "cpu":
             warnings.warn("PyTorch sees no GPU: the processor trains", stacklevel=2)
 
     @property
@@ -78,14 +80,14 @@ class Portable:
         with torch.no_grad():
             for name, weight in self._weights().items():
                 weight.copy_(tensors[name])
-        for name, adam in self._optimizers().items():
-            adam.load(_without_prefix(name, tensors))
+        for name, optimizer in self._optimizers().items():
+            optimizer.load(_without_prefix(name, tensors))
 
     def save(self) -> None:
         """Writes a checkpoint, and deletes those that are no longer needed."""
         tensors = {"step": torch.tensor(self.step), **self._weights()}
-        for name, adam in self._optimizers().items():
-            tensors |= {f"{name}.{key}": value for key, value in adam.state().items()}
+        for name, optimizer in self._optimizers().items():
+            tensors |= {f"{name}.{key}": value for key, value in optimizer.state().items()}
         self._folder.mkdir(parents=True, exist_ok=True)
         path = self._folder / f"step-{self.step:09d}.safetensors"
         beside = path.with_suffix(".part")
@@ -102,8 +104,8 @@ class Portable:
             for i, weight in enumerate(network.trainable_variables)
         }
 
-    def _optimizers(self) -> dict[str, "Adam"]:
-        return {f"adam.{i}": adam for i, adam in enumerate((self._body, *self._own.values()))}
+    def _optimizers(self) -> dict[str, "Adam | Muon"]:
+        return {f"optimizer.{i}": each for i, each in enumerate((*self._body, *self._own.values()))}
 
     def feed(self) -> None:
         """Starts to make the batches of the steps that are still to be done."""
@@ -130,7 +132,7 @@ class Portable:
             part = self._loss(task, inputs, targets) / self._recipe.accumulate
             part.backward()
             loss += float(part.detach())
-        norm = self._move((self._body, self._own[task]), learning_rate)
+        norm = self._move([*self._body, self._own[task]], learning_rate)
         self._follow(ema)
         self.step += 1
         return loss, norm
@@ -143,12 +145,12 @@ class Portable:
             loss = loss + self._recipe.contrastive * contrast
         return loss
 
-    def _move(self, adams: tuple["Adam", ...], learning_rate: float) -> float:
-        weights = [weight for adam in adams for weight in adam.weights]
+    def _move(self, optimizers: list["Adam | Muon"], learning_rate: float) -> float:
+        weights = [weight for optimizer in optimizers for weight in optimizer.weights]
         clip_norm = math.inf if self._recipe.clip_norm is None else self._recipe.clip_norm
         norm = torch.nn.utils.clip_grad_norm_(weights, clip_norm)
-        for adam in adams:
-            adam.apply(learning_rate)
+        for optimizer in optimizers:
+            optimizer.apply(learning_rate)
         return float(norm)
 
     @torch.no_grad()
@@ -199,6 +201,34 @@ class Adam:
         }
         groups = self._adam.state_dict()["param_groups"]
         self._adam.load_state_dict({"state": moments, "param_groups": groups})
+
+
+class Muon:
+    """Muon (`ipt_tf.training.muon`) for matrices.
+
+    Args:
+        weights: Keras variables of two axes.
+    """
+
+    def __init__(self, weights: list):
+        self.weights = [weight.value for weight in weights]
+        self._momenta = [torch.zeros_like(weight) for weight in self.weights]
+
+    @torch.no_grad()
+    def apply(self, learning_rate: float) -> None:
+        """Moves the weights by their gradients, and forgets these."""
+        for i, weight in enumerate(self.weights):
+            self._momenta[i], step = muon.step(self._momenta[i], weight.grad)
+            weight.sub_(learning_rate * step)
+            weight.grad = None
+
+    def state(self) -> dict[str, torch.Tensor]:
+        """Returns what a checkpoint keeps."""
+        return {str(i): momentum for i, momentum in enumerate(self._momenta)}
+
+    def load(self, tensors: dict[str, torch.Tensor]) -> None:
+        """Takes what `state` returned."""
+        self._momenta = [tensors[str(i)].to(weight.device) for i, weight in enumerate(self.weights)]
 
 
 def _without_prefix(prefix: str, tensors: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:

@@ -20,6 +20,7 @@ def pretrain(
     steps: int,
     preset: str = "ipt_tiny",
     start: str | Path | None = None,
+    layers: int | None = None,
     tasks: Sequence[str] | None = None,
     data_dir: str | Path | None = None,
     strategy: str = "auto",
@@ -36,6 +37,8 @@ def pretrain(
         steps: length of the run.
         preset: the network, where it starts from nothing.
         start: a preset, folder or checkpoint file whose weights to go on from, instead.
+        layers: encoder layers, and as many decoder layers, if not as the preset or `start` has them. With 0 there are
+            heads and tails alone, which learn the fastest; with more than `start` has it is grown (`IPT.grow`).
         tasks: names; default: all of `start`, or the paper's six.
         data_dir: where TensorFlow Datasets keeps its datasets.
         strategy: see `ipt_tf.training.strategies.make`; on Keras's PyTorch backend there is one device.
@@ -52,10 +55,11 @@ def pretrain(
     chosen = loop.choose_strategy(strategy, start_timeout)
     keras.utils.set_random_seed(recipe.seed)
     if start is None:
-        model = IPT(**{**presets.find(preset).config, "tasks": tasks})
+        model = IPT(**{**presets.find(preset).config, **_depth(layers), "tasks": tasks})
     else:
         model = IPT.from_pretrained(start)
         model = model.for_tasks(tasks) if tasks else model
+        model = model if layers is None else model.grow(layers)
     return loop.train(
         model,
         open_source(data, model.tasks, model.patch_size, data_dir, log),
@@ -67,3 +71,10 @@ def pretrain(
         log=log,
         **options,
     )
+
+
+def _depth(layers: int | None) -> dict:
+    """Returns the arguments of `IPT` for so many layers: none has no body at all."""
+    if layers is None:
+        return {}
+    return {"num_layers": layers} if layers else {"num_layers": 0, "use_mlp": False, "use_pos": False}

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 PRECISIONS = ("float32", "mixed_bfloat16")
 SCHEDULES = ("cosine", "step")
+OPTIMIZERS = ("adam", "muon")
 CONTRASTIVE_FORMS = ("paper", "supervised")
 BETA_1, BETA_2, EPSILON = 0.9, 0.999, 1e-8  # Adam's, whatever the recipe
 
@@ -20,7 +21,9 @@ class Recipe:
 
     Args:
         batch_size: patches per step, over all replicas.
-        learning_rate: Adam's, while it is constant.
+        optimizer: of the transformer layers' matrices: `"adam"`, or `"muon"` (`ipt_tf.training.muon`), which learns
+            more from each patch; Adam moves all other weights.
+        learning_rate: of either optimizer, while it is constant.
         final_learning_rate: at the last step.
         warmup: steps.
         schedule: `"cosine"` or `"step"`.
@@ -45,6 +48,7 @@ class Recipe:
     """
 
     batch_size: int = 16
+    optimizer: str = "adam"
     learning_rate: float = 1e-3
     final_learning_rate: float = 1e-5
     warmup: int = 200
@@ -80,6 +84,7 @@ class Recipe:
         if not 0 < self.fraction <= 1:
             raise ValueError(f"fraction is above 0 and at most 1, not {self.fraction}")
         for name, choices in (
+            ("optimizer", OPTIMIZERS),
             ("schedule", SCHEDULES),
             ("precision", PRECISIONS),
             ("contrastive_form", CONTRASTIVE_FORMS),

@@ -6,7 +6,7 @@ import tensorflow as tf
 
 from ipt_tf.model.ipt import IPT
 from ipt_tf.training import losses
-from ipt_tf.training.adam import TaskOptimizers
+from ipt_tf.training.optimizers import TaskOptimizers
 from ipt_tf.training.recipes import Recipe
 
 

@@ -56,6 +56,21 @@ def test_mixed_precision_gives_float32_near_the_full_result(model, policy):
     assert {variable.dtype for variable in mixed.variables} == {"float32"}
 
 
+@pytest.mark.parametrize("layers", [0, 1])
+def test_a_grown_network_restores_as_the_one_it_grew_from(layers):
+    body = {} if layers else {"use_mlp": False, "use_pos": False}
+    shallow = IPT(**{**SMALL, "start": "random", "num_layers": layers, **body})
+    deep = shallow.grow(num_layers=2)
+    for task in ("sr_x3", "denoise_50"):
+        np.testing.assert_allclose(deep(TILES, task=task), shallow(TILES, task=task), atol=1e-3)
+    assert deep.count_params() == IPT(**SMALL).count_params()
+
+
+def test_a_network_does_not_shrink():
+    with pytest.raises(ValueError, match="2 layers already, and 1 are fewer"):
+        IPT(**SMALL).grow(num_layers=1)
+
+
 def test_it_compiles_with_xla_for_any_batch_size():
     import tensorflow as tf
 

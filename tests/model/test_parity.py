@@ -12,7 +12,7 @@ import tensorflow as tf
 from ipt_tf import IPT
 from ipt_tf.model import checkpoints
 from ipt_tf.training import adam
-from ipt_tf.training.adam import TaskOptimizers
+from ipt_tf.training.optimizers import TaskOptimizers
 from ipt_tf.training.recipes import Recipe
 from ipt_tf.training.step import Step
 

@@ -21,7 +21,15 @@ FIXTURES = Path(__file__).parents[1] / "fixtures" / "training"
 STEPS = 5
 TASKS = ["sr_x2", "derain", "denoise_30"]  # of which each is drawn in five steps from this seed
 RECIPE = Recipe(
-    batch_size=6, learning_rate=1e-3, warmup=2, contrastive=0.1, clip_norm=0.5, ema=0.9, accumulate=2, seed=4
+    batch_size=6,
+    optimizer="muon",
+    learning_rate=1e-3,
+    warmup=2,
+    contrastive=0.1,
+    clip_norm=0.5,
+    ema=0.9,
+    accumulate=2,
+    seed=4,
 )
 
 

@@ -16,8 +16,8 @@ import pytest
 from ipt_tf import IPT
 from ipt_tf.data import Photographs
 from ipt_tf.training import loop
-from ipt_tf.training.adam import TaskOptimizers
 from ipt_tf.training.losses import paper_contrastive
+from ipt_tf.training.optimizers import TaskOptimizers
 from ipt_tf.training.recipes import Recipe
 from ipt_tf.training.step import Step
 
@@ -28,7 +28,7 @@ CONFIG = {
     "num_heads": 2,
     "num_layers": 1,
 }
-RECIPE = Recipe(batch_size=4, warmup=2, learning_rate=2e-3)
+RECIPE = Recipe(batch_size=4, optimizer="muon", warmup=2, learning_rate=2e-3)
 
 
 class Killed(Exception):

@@ -29,7 +29,15 @@ def main(photographs, out, steps, devices, strategy, minutes="3"):
     model = IPT(
         ["sr_x2", "denoise_50"], num_features=4, patch_size=12, num_heads=2, num_layers=1, start="random"
     )
-    recipe = Recipe(batch_size=4, warmup=2, learning_rate=1e-3, contrastive=0.1, clip_norm=0.5, ema=0.0)
+    recipe = Recipe(
+        batch_size=4,
+        optimizer="muon",
+        warmup=2,
+        learning_rate=1e-3,
+        contrastive=0.1,
+        clip_norm=0.5,
+        ema=0.0,
+    )
     try:
         loop.train(
             model,

@@ -1,8 +1,9 @@
-"""Adam, with a count of steps for each task's own weights, and moments on every replica."""
+"""Adam and Muon under TensorFlow, with moments on every replica, and a count of steps for each task's own weights."""
 
 import tensorflow as tf
 
 from ipt_tf.model.ipt import IPT
+from ipt_tf.training import muon
 from ipt_tf.training.recipes import BETA_1, BETA_2, EPSILON
 
 
@@ -22,6 +23,11 @@ class Adam:
         self.second_moments = [_zeros_like(weight) for weight in self.weights]
         self.steps = tf.Variable(0, dtype=tf.int64, trainable=False)
 
+    @property
+    def state(self) -> list[tf.Variable]:
+        """What a checkpoint keeps."""
+        return [*self.first_moments, *self.second_moments, self.steps]
+
     def apply(self, gradients: list, learning_rate: tf.Tensor) -> None:
         """Moves the weights; outside of the replicas, by gradients that are the same on all of them."""
         steps = tf.cast(self.steps.assign_add(1), tf.float32)
@@ -30,6 +36,26 @@ class Adam:
         for weight, m, v, gradient in groups:
             self._strategy.extended.update(
                 weight, _update, args=(m, v, gradient, learning_rate, *powers), group=False
+            )
+
+
+class Muon:
+    """Muon (`ipt_tf.training.muon`) for matrices.
+
+    Args:
+        weights: Keras variables of two axes, made under the strategy that trains them.
+    """
+
+    def __init__(self, weights: list):
+        self._strategy = tf.distribute.get_strategy()
+        self.weights = [weight.value for weight in weights]
+        self.state = [_zeros_like(weight) for weight in self.weights]
+
+    def apply(self, gradients: list, learning_rate: tf.Tensor) -> None:
+        """Moves the weights; outside of the replicas, by gradients that are the same on all of them."""
+        for weight, momentum, gradient in zip(self.weights, self.state, gradients, strict=True):
+            self._strategy.extended.update(
+                weight, _follow, args=(momentum, gradient, learning_rate), group=False
             )
 
 
@@ -52,26 +78,46 @@ def _update(weight, m, v, gradient, learning_rate, beta_1_power, beta_2_power):
     )
 
 
+def _follow(weight, momentum, gradient, learning_rate):
+    new, step = muon.step(momentum, gradient)
+    momentum.assign(new)
+    return weight.assign_sub(learning_rate * step)
+
+
 class TaskOptimizers:
-    """Adam for the body, and an Adam of its own for each task's head, tail and embedding.
+    """Optimizers of the body, and an Adam of its own for each task's head, tail and embedding.
 
     The bias correction so counts the updates that a weight has had. With one count for all, a head first used at
     step 1000 would jump by 2.5 learning rates.
 
     Args:
         model: whose weights are trained.
+        optimizer: of the matrices of the transformer layers, `"adam"` or `"muon"`; Adam moves the rest.
     """
 
-    def __init__(self, model: IPT):
-        self.body = Adam(model.body.trainable_variables)
+    def __init__(self, model: IPT, optimizer: str = "adam"):
+        matrices, others = model.body.matrices_and_others
+        if optimizer == "adam":
+            self.body: dict[str, Adam | Muon] = {"body": Adam(matrices + others)}
+        else:
+            self.body = {"matrices": Muon(matrices), "body": Adam(others)}
         self.tasks = {name: Adam(model.own_weights(name)) for name in model.task_names}
+
+    @property
+    def state(self) -> dict[str, list[tf.Variable]]:
+        """What a checkpoint keeps."""
+        return {name: optimizer.state for name, optimizer in {**self.body, **self.tasks}.items()}
 
     def weights(self, task: str) -> list[tf.Variable]:
         """Returns the weights that a step of this task moves."""
-        return self.body.weights + self.tasks[task].weights
+        return [weight for optimizer in self._of(task) for weight in optimizer.weights]
 
     def apply(self, task: str, gradients: list, learning_rate: tf.Tensor) -> None:
         """Moves the body and the task's own parts by gradients in the order of `weights`."""
-        count = len(self.body.weights)
-        self.body.apply(gradients[:count], learning_rate)
-        self.tasks[task].apply(gradients[count:], learning_rate)
+        for optimizer in self._of(task):
+            count = len(optimizer.weights)
+            optimizer.apply(gradients[:count], learning_rate)
+            gradients = gradients[count:]
+
+    def _of(self, task: str) -> list[Adam | Muon]:
+        return [*self.body.values(), self.tasks[task]]
