@@ -176,7 +176,7 @@ class _Run:
             "pictures": source.names,
         }
         self._validation = (
-            Validation(validate_on, start.tasks, start.patch_size, recipe.seed)
+            Validation(validate_on, start.tasks, start.patch_size)
             if self.trainer.is_chief and validate_on
             else None
         )

@@ -12,6 +12,9 @@ from ipt_tf.data import Source
 from ipt_tf.model.ipt import IPT
 from ipt_tf.tasks import Task
 
+SEED = 0
+"""Of the degradations, whatever the seed of the run: so that runs compare."""
+
 SHOWN = 4
 """Crops of each task that are shown as pictures."""
 
@@ -37,11 +40,10 @@ class Validation:
         held_out: what is not trained on.
         tasks: the model's tasks.
         patch_size: side of an input patch, pixels.
-        seed: of the degradations.
     """
 
-    def __init__(self, held_out: Source, tasks: Sequence[Task], patch_size: int, seed: int):
-        self._pairs = {task.name: held_out.validation_pairs(task, patch_size, seed) for task in tasks}
+    def __init__(self, held_out: Source, tasks: Sequence[Task], patch_size: int):
+        self._pairs = {task.name: held_out.validation_pairs(task, patch_size, SEED) for task in tasks}
 
     def __call__(self, model: IPT) -> Validated:
         """Returns the PSNR and some pictures of every task."""

@@ -195,6 +195,15 @@ def test_the_same_photographs_are_held_out_whatever_the_seed(photographs, tmp_pa
     assert held_out[0] == held_out[1]
 
 
+def test_validation_is_the_same_whatever_the_seed(photographs, tmp_path):
+    """So that runs compare: rain of another seed is up to 2 dB easier."""
+    before_training = []
+    for seed in (0, 1):
+        run(photographs, tmp_path / str(seed), steps=1, recipe=replace(RECIPE, seed=seed))
+        before_training.append((tmp_path / str(seed) / "history.csv").read_text().splitlines()[1])
+    assert before_training[0] == before_training[1]
+
+
 @pytest.mark.slow
 def test_kill_9_and_the_same_command_again_give_the_weights_of_an_undisturbed_run(photographs, tmp_path):
     def command(out):
