@@ -20,11 +20,25 @@ def orthogonal(matrix):
     wide = matrix.shape[0] <= matrix.shape[1]
     x = matrix if wide else ops.transpose(matrix)
     x = x / (ops.norm(x) + 1e-12)
-    a, b, c = COEFFICIENTS
-    for _ in range(STEPS):
-        gram = ops.matmul(x, ops.transpose(x))
-        x = a * x + ops.matmul(b * gram + c * ops.matmul(gram, gram), x)
+    x = ops.matmul(_whitening(ops.matmul(x, ops.transpose(x))), x)
     return x if wide else ops.transpose(x)
+
+
+def _whitening(gram):
+    """Returns P, whose product with X is orthogonal, of X X^T (m, m).
+
+    Every step is X <- p(X X^T) X with p(G) = a + b G + c G^2. Polynomials of one matrix commute, so that G <- p(G)^2 G
+    goes through all steps without X, which may be several times as wide.
+    """
+    a, b, c = COEFFICIENTS
+    identity = ops.eye(gram.shape[0], dtype=gram.dtype)
+    product = identity
+    for step in range(STEPS):
+        p = a * identity + b * gram + c * ops.matmul(gram, gram)
+        product = p if step == 0 else ops.matmul(p, product)
+        if step < STEPS - 1:
+            gram = ops.matmul(ops.matmul(p, gram), p)
+    return product
 
 
 def step(momentum, gradient):

@@ -54,9 +54,13 @@ class Muon:
     def apply(self, gradients: list, learning_rate: tf.Tensor) -> None:
         """Moves the weights; outside of the replicas, by gradients that are the same on all of them."""
         for weight, momentum, gradient in zip(self.weights, self.state, gradients, strict=True):
-            self._strategy.extended.update(
-                weight, _follow, args=(momentum, gradient, learning_rate), group=False
-            )
+            # Once for all replicas, which are idle meanwhile: as many matrices at once as there are cores.
+            new, step = muon.step(self._one(momentum), self._one(gradient))
+            self._strategy.extended.update(momentum, _become, args=(new,), group=False)
+            self._strategy.extended.update(weight, _subtract, args=(learning_rate * step,), group=False)
+
+    def _one(self, same_on_all: tf.Tensor) -> tf.Tensor:
+        return tf.identity(self._strategy.experimental_local_results(same_on_all)[0])
 
 
 def _zeros_like(weight: tf.Variable) -> tf.Variable:
@@ -78,10 +82,12 @@ def _update(weight, m, v, gradient, learning_rate, beta_1_power, beta_2_power):
     )
 
 
-def _follow(weight, momentum, gradient, learning_rate):
-    new, step = muon.step(momentum, gradient)
-    momentum.assign(new)
-    return weight.assign_sub(learning_rate * step)
+def _become(variable, value):
+    return variable.assign(value)
+
+
+def _subtract(variable, value):
+    return variable.assign_sub(value)
 
 
 class TaskOptimizers:
