@@ -556,6 +556,12 @@ def _export(options: argparse.Namespace) -> int:
     tasks = None if options.tasks == ["all"] else options.tasks
     only = tasks[0] if tasks and len(tasks) == 1 else None
     model = _load(options, only)
+    import keras
+
+    if keras.backend.backend() != "tensorflow":
+        raise OSError(
+            f"export needs TensorFlow: Keras's backend here is {keras.backend.backend()} (KERAS_BACKEND)"
+        )
     from ipt_tf.export import litert, saved_model
     from ipt_tf.model import checkpoints
 

@@ -133,6 +133,13 @@ def test_what_needs_tensorflow_is_refused_in_words(photographs, tmp_path, capsys
 
 
 @pytorch_only
+@pytest.mark.parametrize("format", ["saved_model", "tflite"])
+def test_an_export_is_refused_in_words(tmp_path, capsys, format):
+    assert main(["export", "--format", format, "--out", str(tmp_path), "--tasks", "derain"]) == 1
+    assert "export needs TensorFlow: Keras's backend here is torch" in capsys.readouterr().err
+
+
+@pytorch_only
 def test_the_command_trains_and_goes_on(photographs, tmp_path, capsys, monkeypatch):
     from ipt_tf.model import presets
 
