@@ -153,3 +153,13 @@ def test_the_command_trains_and_goes_on(photographs, tmp_path, capsys, monkeypat
     printed = capsys.readouterr().out
     assert "resumed at step 1" in printed
     assert IPT.from_pretrained(printed.splitlines()[-1]).task_names == ["jpeg", "denoise"]
+
+
+@pytorch_only
+def test_heads_and_tails_train_alone_and_then_grow(photographs, tmp_path):
+    command = ["train", "--data", str(photographs), "--tasks", "jpeg", "--batch-size", "2", "--hold-out", "2"]
+    ends, grown = str(tmp_path / "ends"), str(tmp_path / "grown")
+    assert main([*command, "--layers", "0", "--steps", "2", "--out", ends]) == 0
+    more = ["--from", f"{ends}/model", "--layers", "1", "--steps", "2", "--out", grown]
+    assert main([*command, *more, "--set", "optimizer=muon"]) == 0
+    assert IPT.from_pretrained(f"{grown}/model").num_layers == 1
