@@ -99,14 +99,16 @@ class TaskOptimizers:
     Args:
         model: whose weights are trained.
         optimizer: of the matrices of the transformer layers, `"adam"` or `"muon"`; Adam moves the rest.
+        freeze_body: whether the body does not move at all.
     """
 
-    def __init__(self, model: IPT, optimizer: str = "adam"):
+    def __init__(self, model: IPT, optimizer: str = "adam", freeze_body: bool = False):
         matrices, others = model.body.matrices_and_others
-        if optimizer == "adam":
-            self.body: dict[str, Adam | Muon] = {"body": Adam(matrices + others)}
-        else:
+        self.body: dict[str, Adam | Muon] = {}
+        if optimizer == "muon" and not freeze_body:
             self.body = {"matrices": Muon(matrices), "body": Adam(others)}
+        elif not freeze_body:
+            self.body = {"body": Adam(matrices + others)}
         self.tasks = {name: Adam(model.own_weights(name)) for name in model.task_names}
 
     @property

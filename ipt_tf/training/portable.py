@@ -60,6 +60,10 @@ class Portable:
         self.model.body.rematerialise = recipe.rematerialise
         self.average = checkpoints.copy(start)
         matrices, others = self.model.body.matrices_and_others
+        if recipe.freeze_body:
+            for weight in matrices + others:
+                weight.value.requires_grad_(False)
+            matrices, others = [], []
         groups = {Adam: matrices + others} if recipe.optimizer == "adam" else {Adam: others, Muon: matrices}
         self._body = [optimizer(weights) for optimizer, weights in groups.items() if weights]
         self._own = {name: Adam(self.model.own_weights(name)) for name in self.model.task_names}

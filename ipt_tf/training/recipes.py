@@ -33,6 +33,7 @@ class Recipe:
         clip_norm: the gradient's largest global norm, or None.
         ema: decay per step of the moving average of the weights, which is what is saved; 0 saves the weights.
         accumulate: micro-batches that a step is dealt into, for batches that memory does not hold at once.
+        freeze_body: train heads, tails and embeddings alone, over a body that stays as it is.
         rematerialise: compute the transformer layers' activations again for the gradient, instead of keeping
             them: less memory, about a third more time.
         precision: `"float32"`, or `"mixed_bfloat16"`, which is faster where the processor has it.
@@ -59,6 +60,7 @@ class Recipe:
     clip_norm: float | None = 1.0
     ema: float = 0.999
     accumulate: int = 1
+    freeze_body: bool = False
     rematerialise: bool = False
     precision: str = "float32"
     xla: bool = False

@@ -172,6 +172,19 @@ def test_ways_to_save_memory_and_time_train_the_same_weights(photographs, tmp_pa
         np.testing.assert_allclose(ours, theirs, rtol=0, atol=3e-6)
 
 
+def test_a_frozen_body_stays_while_heads_and_tails_learn(photographs, tmp_path):
+    keras.utils.set_random_seed(0)
+    before = IPT(**CONFIG)
+    after = run(photographs, tmp_path / "run", steps=10, recipe=replace(RECIPE, freeze_body=True, ema=0.0))
+    for old, new in zip(before.body.weights, after.body.weights, strict=True):
+        np.testing.assert_array_equal(old, new)
+    for name in ("sr_x2", "denoise_50"):
+        assert not all(
+            np.array_equal(old, new)
+            for old, new in zip(before.own_weights(name), after.own_weights(name), strict=True)
+        )
+
+
 def test_a_run_goes_on_from_other_weights(photographs, tmp_path):
     first = run(photographs, tmp_path / "first", steps=4)
     gentle = replace(RECIPE, learning_rate=1e-9, final_learning_rate=1e-9)

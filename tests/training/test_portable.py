@@ -102,6 +102,16 @@ def test_ways_to_save_memory_train_the_same_weights(tmp_path, change):
 
 
 @pytorch_only
+def test_a_frozen_body_stays(tmp_path):
+    found = five_steps.run(tmp_path, recipe=replace(five_steps.RECIPE, freeze_body=True))
+    del found["history"]
+    before = five_steps.weights_of(model := five_steps.network())
+    in_body = {id(weight) for weight in model.body.trainable_variables}
+    for (name, weight), variable in zip(before.items(), model.trainable_variables, strict=True):
+        assert np.array_equal(found[name], weight) == (id(variable) in in_body), name
+
+
+@pytorch_only
 def test_mixed_precision_trains_weights_of_full_precision(tmp_path):
     found = five_steps.run(tmp_path, recipe=replace(five_steps.RECIPE, precision="mixed_bfloat16"))
     expected = np.load(five_steps.FIXTURES / "five_steps.npz")
