@@ -344,6 +344,8 @@ def test_train_grows_a_network_from_heads_and_tails_alone(capsys, photographs, t
     command = ["train", "--data", photographs, "--tasks", "denoise_50", "--batch-size", 2, "--hold-out", 2]
     ends, grown = tmp_path / "ends", tmp_path / "grown"
     assert run(capsys, *command, "--layers", 0, "--steps", 2, "--out", ends)[0] == 0
+    again = "--from", ends / "model", "--layers", 0, "--steps", 1, "--out", tmp_path / "again"
+    assert run(capsys, *command, *again)[0] == 0
     more = "--from", ends / "model", "--layers", 1, "--steps", 1, "--out", grown
     code, out, _ = run(capsys, *command, *more)
     assert code == 0

@@ -286,7 +286,7 @@ class IPT(keras.Model):
 
         if num_layers < self.num_layers:
             raise ValueError(f"this network has {self.num_layers} layers already, and {num_layers} are fewer")
-        body = {} if self.num_layers else {"use_mlp": True, "use_pos": True}
+        body = {"use_mlp": True, "use_pos": True} if num_layers and not self.num_layers else {}
         changes = {"num_layers": num_layers, "start": "identity", "tasks": self.tasks, **body}
         deeper = type(self)(**{**self.get_config(), **changes})
         checkpoints.give(self, deeper)
