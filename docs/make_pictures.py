@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from ipt_tf import IPT, samples
+from ipt_tf import IPT, samples, tasks
 from ipt_tf.console import start_keras
 from ipt_tf.demo import trial
 from ipt_tf.evaluation import figures
@@ -23,7 +23,11 @@ PHOTOGRAPHS = {
     "derain": "moose",
     "denoise_30": "windmill",
     "denoise_50": "chelsea",
+    "denoise": "brick",
+    "jpeg": "dandelion",
 }
+LEVELS = {"denoise": "denoise_10", "jpeg": "jpeg_20"}
+"""What makes the inputs of tasks of varying strength."""
 CROP, PANEL = 144, 288
 
 
@@ -34,7 +38,8 @@ def main() -> None:
     FOLDER.mkdir(exist_ok=True)
     for name, photograph in PHOTOGRAPHS.items():
         task = model.task(name)
-        degraded, clean = task.pair(samples.load(photograph))
+        level = tasks.pick(LEVELS[name], task.levels) if name in LEVELS else task
+        degraded, clean = level.pair(samples.load(photograph))
         restored = model.restore(degraded, task=name)
         before = trial.enlarge(Photograph(degraded), task.scale).pixels
         top, left, _ = figures.most_detailed(clean, CROP)

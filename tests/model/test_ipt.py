@@ -52,7 +52,8 @@ def test_mixed_precision_gives_float32_near_the_full_result(model, policy):
     for task in ("sr_x2", "denoise_50"):
         full, half = (np.array(m(TILES, task=task)) for m in (model, mixed))
         assert half.dtype == np.float32
-        assert 0 < np.abs(half - full).max() < 0.02 * np.abs(full).max()
+        # bfloat16 has 8 bits, of which a random start loses more than training does.
+        assert 0 < np.abs(half - full).max() < 0.04 * np.abs(full).max()
     assert {variable.dtype for variable in mixed.variables} == {"float32"}
 
 

@@ -11,7 +11,7 @@ import tensorflow as tf
 
 from ipt_tf import IPT
 from ipt_tf.model import checkpoints
-from ipt_tf.training import adam
+from ipt_tf.training import optimizers
 from ipt_tf.training.optimizers import TaskOptimizers
 from ipt_tf.training.recipes import Recipe
 from ipt_tf.training.step import Step
@@ -186,7 +186,7 @@ def test_our_gradients_and_adam_make_the_official_five_steps(five_steps):
 
 def test_our_training_loop_makes_the_official_five_steps(five_steps, monkeypatch):
     # TensorFlow adds it before the bias correction, as Keras does, and PyTorch after: here it shall not matter.
-    monkeypatch.setattr(adam, "EPSILON", 1e-11)
+    monkeypatch.setattr(optimizers, "EPSILON", 1e-11)
     model, x, target = five_steps
     average = keras.models.clone_model(model)
     step = Step(model, average, "sr_x2", TaskOptimizers(model), Recipe(clip_norm=None))

@@ -96,7 +96,8 @@ class Running:
         self.rest = f"http{secure}://localhost:{rest_port}"
 
     def stop(self):
-        self.loop.call_soon_threadsafe(self.stopped.set)
+        with contextlib.suppress(RuntimeError):  # the test has stopped it already, and its loop is closed
+            self.loop.call_soon_threadsafe(self.stopped.set)
 
 
 @pytest.fixture(scope="session")
