@@ -60,8 +60,8 @@ def _end_to_end(axes, rows: list[Row]) -> None:
         }
         positions = [names.index(name) + width * i for name in values]
         axes.bar(positions, list(values.values()), width, label=by)
-    axes.set_xticks([j + 0.4 - width / 2 for j in range(len(names))], names, fontsize=7)
-    axes.set(yscale="log", ylabel="seconds", title="end to end, overlap 10 against forward_chop")
+    axes.set_xticks([j + 0.4 - width / 2 for j in range(len(names))], names, fontsize=7, rotation=30)
+    axes.set(yscale="log", ylabel="seconds", title="per picture, ours at overlap 10")
     axes.legend(fontsize=8)
 
 
