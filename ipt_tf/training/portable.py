@@ -64,8 +64,13 @@ class Portable:
             for weight in matrices + others:
                 weight.value.requires_grad_(False)
             matrices, others = [], []
-        groups = {Adam: matrices + others} if recipe.optimizer == "adam" else {Adam: others, Muon: matrices}
-        self._body = [optimizer(weights) for optimizer, weights in groups.items() if weights]
+        by_muon = matrices if recipe.optimizer == "muon" else []
+        by_adam = others if recipe.optimizer == "muon" else matrices + others
+        self._body: list[Adam | Muon] = []
+        if by_adam:
+            self._body.append(Adam(by_adam))
+        if by_muon:
+            self._body.append(Muon(by_muon))
         self._own = {name: Adam(self.model.own_weights(name)) for name in self.model.task_names}
         self.step = 0
         if self._own[self.model.task_names[0]].weights[0].device.type == "cpu":
