@@ -12,7 +12,7 @@ SUBSTITUTIONS = {
     # Length of a run and patches per step: the same code, less often. No validation, which traces every task.
     r"--steps \d+": "--steps 1 --hold-out 0 --batch-size 8",
     r"epochs=\d+": "epochs=1",
-    # One SavedModel of six.
+    # One SavedModel of eight.
     r"--tasks all": "--tasks denoise_50",
     # A network of one layer, which is traced sooner, whatever the text trains.
     r"--(preset ipt_tiny|preset ipt_base|from ipt_tiny)": "--from one_layer",
