@@ -12,7 +12,7 @@ from pathlib import Path
 from statistics import median
 
 from benchmarks import pictures
-from benchmarks.machine import has_bfloat16
+from benchmarks.machine import precisions
 from benchmarks.processes import Process, official, single_threaded
 from benchmarks.rows import Row
 from benchmarks.tile import OFFICIAL
@@ -34,10 +34,9 @@ def measure(preset: str, rounds: int, torch_python: Path | None, checkout: Path 
     rows = []
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
-        precisions = {"ours": "float32"} | ({"ours, bfloat16": "mixed_bfloat16"} if has_bfloat16() else {})
         ours = {
             name: stack.enter_context(Process(single_threaded(preset, precision)))
-            for name, precision in precisions.items()
+            for name, precision in precisions("ours").items()
         }
         authors = checkout and stack.enter_context(Process(official(torch_python, checkout, preset)))
         for height, width in SIZES:

@@ -39,6 +39,11 @@ def has_bfloat16() -> bool:
     return any(_has(flag) for flag in ("avx512_bf16", "amx_bf16", "bf16"))
 
 
+def precisions(name: str) -> dict[str, str]:
+    """Returns the precisions that this processor has, by the name of what is measured in each."""
+    return {name: "float32"} | ({f"{name}, bfloat16": "mixed_bfloat16"} if has_bfloat16() else {})
+
+
 def _cpuinfo() -> str:
     try:
         return Path("/proc/cpuinfo").read_text()

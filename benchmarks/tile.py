@@ -10,7 +10,7 @@ import numpy as np
 import tensorflow as tf
 
 from benchmarks import flop
-from benchmarks.machine import has_bfloat16
+from benchmarks.machine import has_bfloat16, precisions
 from benchmarks.processes import Process, official, single_threaded
 from benchmarks.restoring import TASK
 from benchmarks.rows import Row
@@ -21,7 +21,7 @@ from ipt_tf.model import presets
 from ipt_tf.restoration.litert import Runner
 
 LITERT, BFLOAT16, OFFICIAL = "LiteRT", "tf.function, bfloat16", "official PyTorch"
-PER_CORE, PER_CORE_BFLOAT16 = "a call per core", "a call per core, bfloat16"
+PER_CORE = "a call per core"
 MOST_GFLOP = 500
 """Work of the largest batch: those of a large network that need more are left out."""
 
@@ -52,8 +52,7 @@ def measure(
         contenders = {
             name: _timed(way, model.patch_size) for name, way in ways(model, folder, batches).items()
         }
-        precisions = {PER_CORE: "float32"} | ({PER_CORE_BFLOAT16: "mixed_bfloat16"} if has_bfloat16() else {})
-        for name, precision in precisions.items():
+        for name, precision in precisions(PER_CORE).items():
             contenders[name] = _asked(stack.enter_context(Process(single_threaded(preset, precision))))
         if checkout:
             contenders[OFFICIAL] = _asked(

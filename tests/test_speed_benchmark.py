@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from benchmarks import endtoend, flop, overlap, tile, turns
+from benchmarks import endtoend, flop, machine, overlap, tile, turns
 from benchmarks.__main__ import main
 from benchmarks.rows import Row, merged, table
 from ipt_tf import IPT
@@ -83,6 +83,7 @@ def test_a_checkout_that_is_none_is_refused(tmp_path, capsys):
 @pytest.mark.slow
 def test_a_run_writes_table_json_and_plot_and_keeps_other_sections(tmp_path, capsys, monkeypatch):
     monkeypatch.setattr(tile, "has_bfloat16", lambda: True)
+    monkeypatch.setattr(machine, "has_bfloat16", lambda: True)
     out = ["--out", str(tmp_path), "--presets", "ipt_tiny", "--rounds", "1"]
     assert main([*out, "--only", "tile", "--batches", "1"]) == 0
     assert main([*out, "--only", "size", "--megapixels", "0.01"]) == 0
@@ -93,7 +94,7 @@ def test_a_run_writes_table_json_and_plot_and_keeps_other_sections(tmp_path, cap
         "tf.function",
         "tf.function, XLA",
         tile.PER_CORE,
-        tile.PER_CORE_BFLOAT16,
+        "a call per core, bfloat16",
         "SavedModel",
         tile.LITERT,
         tile.BFLOAT16,

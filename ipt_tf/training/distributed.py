@@ -43,7 +43,7 @@ class Distributed:
             self.model = checkpoints.copy(start, recipe.precision)
             self.model.body.rematerialise = recipe.rematerialise
             self.average = checkpoints.copy(start)
-            self._optimizers = TaskOptimizers(self.model, recipe.optimizer, recipe.freeze_body)
+            self._optimizers = TaskOptimizers(self.model, recipe)
             self._position = tf.Variable(0, dtype=tf.int64, trainable=False)
             self._steps = {
                 name: Step(self.model, self.average, name, self._optimizers, recipe)

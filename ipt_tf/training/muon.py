@@ -5,7 +5,10 @@ Where Adam gives every number of a matrix the same size of step, Muon gives ever
 
 import math
 
-from keras import ops
+from keras import Variable, ops
+
+from ipt_tf.model.body import Body
+from ipt_tf.training.recipes import Recipe
 
 MOMENTUM = 0.95
 STEPS = 5
@@ -46,3 +49,11 @@ def step(momentum, gradient):
     momentum = MOMENTUM * momentum + (1 - MOMENTUM) * gradient
     ahead = MOMENTUM * momentum + (1 - MOMENTUM) * gradient  # Nesterov's
     return momentum, RMS * math.sqrt(max(gradient.shape)) * orthogonal(ahead)
+
+
+def divided(body: Body, recipe: Recipe) -> tuple[list[Variable], list[Variable]]:
+    """Returns the weights of the body that Muon moves by a recipe, and those that Adam moves."""
+    matrices, others = body.matrices_and_others
+    if recipe.freeze_body:
+        return [], []
+    return (matrices, others) if recipe.optimizer == "muon" else ([], matrices + others)

@@ -4,7 +4,7 @@ import tensorflow as tf
 
 from ipt_tf.model.ipt import IPT
 from ipt_tf.training import muon
-from ipt_tf.training.recipes import BETA_1, BETA_2, EPSILON
+from ipt_tf.training.recipes import BETA_1, BETA_2, EPSILON, Recipe
 
 
 class Adam:
@@ -98,17 +98,12 @@ class TaskOptimizers:
 
     Args:
         model: whose weights are trained.
-        optimizer: of the matrices of the transformer layers, `"adam"` or `"muon"`; Adam moves the rest.
-        freeze_body: whether the body does not move at all.
+        recipe: which of them move, and by what.
     """
 
-    def __init__(self, model: IPT, optimizer: str = "adam", freeze_body: bool = False):
-        matrices, others = model.body.matrices_and_others
-        self.body: dict[str, Adam | Muon] = {}
-        if optimizer == "muon" and not freeze_body:
-            self.body = {"matrices": Muon(matrices), "body": Adam(others)}
-        elif not freeze_body:
-            self.body = {"body": Adam(matrices + others)}
+    def __init__(self, model: IPT, recipe: Recipe | None = None):
+        by_muon, by_adam = muon.divided(model.body, recipe or Recipe())
+        self.body: dict[str, Adam | Muon] = {"matrices": Muon(by_muon), "body": Adam(by_adam)}
         self.tasks = {name: Adam(model.own_weights(name)) for name in model.task_names}
 
     @property

@@ -59,13 +59,10 @@ class Portable:
         self.model = checkpoints.copy(start, recipe.precision)
         self.model.body.rematerialise = recipe.rematerialise
         self.average = checkpoints.copy(start)
-        matrices, others = self.model.body.matrices_and_others
         if recipe.freeze_body:
-            for weight in matrices + others:
+            for weight in self.model.body.trainable_variables:
                 weight.value.requires_grad_(False)
-            matrices, others = [], []
-        by_muon = matrices if recipe.optimizer == "muon" else []
-        by_adam = others if recipe.optimizer == "muon" else matrices + others
+        by_muon, by_adam = muon.divided(self.model.body, recipe)
         self._body: list[Adam | Muon] = []
         if by_adam:
             self._body.append(Adam(by_adam))

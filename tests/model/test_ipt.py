@@ -45,15 +45,15 @@ def test_the_random_start_is_far_from_the_identity(model):
     assert np.abs(np.array(model(TILES, task="derain")) - TILES).mean() > 10
 
 
-@pytest.mark.parametrize("policy", ["mixed_bfloat16", "mixed_float16"])
-def test_mixed_precision_gives_float32_near_the_full_result(model, policy):
+# bfloat16 has 8 bits, of which a random start loses more than training does.
+@pytest.mark.parametrize(("policy", "lost"), [("mixed_bfloat16", 0.04), ("mixed_float16", 0.02)])
+def test_mixed_precision_gives_float32_near_the_full_result(model, policy, lost):
     mixed = IPT(**{**model.get_config(), "dtype": policy})
     mixed.set_weights(model.get_weights())
     for task in ("sr_x2", "denoise_50"):
         full, half = (np.array(m(TILES, task=task)) for m in (model, mixed))
         assert half.dtype == np.float32
-        # bfloat16 has 8 bits, of which a random start loses more than training does.
-        assert 0 < np.abs(half - full).max() < 0.04 * np.abs(full).max()
+        assert 0 < np.abs(half - full).max() < lost * np.abs(full).max()
     assert {variable.dtype for variable in mixed.variables} == {"float32"}
 
 
