@@ -132,6 +132,8 @@ _HAT = "HAT's readme"
 _DPIR = "DPIR's readme"
 _CODES = "paperswithcode page of EDT"
 _RERUN = "a user's run of the released weights"
+_EDSR = "EDSR, CVPRW 2017, table 3"
+_QUOTED = "quoted in the paper"
 
 _MORE_DATA = "pre-trained on ImageNet"
 
@@ -139,6 +141,9 @@ PUBLISHED = (
     _sr(2, "IPT", PAPER, 38.37, 34.43, 32.48, 33.76, remark="border 2"),
     _sr(2, "IPT", _MINDSPORE, 38.33, 34.49, 32.46, 33.74),
     _sr(2, "IPT", f"{_RERUN}, Pretrained-IPT issue 28", 38.391, None, None, None),
+    _sr(2, "SRCNN", _EDSR, 36.66, 32.42, 31.36, 29.50),
+    _sr(2, "VDSR", _EDSR, 37.53, 33.03, 31.90, 30.76),
+    _sr(2, "EDSR", _EDSR, 38.11, 33.92, 32.32, 32.93),
     _sr(2, "SwinIR", _MAIR, 38.42, 34.46, None, 33.81),
     _sr(2, "SRFormer", _MAIR, 38.51, 34.44, None, 34.09),
     _sr(2, "MambaIR", _MAIR, 38.57, 34.67, None, 34.15),
@@ -146,9 +151,15 @@ PUBLISHED = (
     _sr(2, "EDT-B", _CODES, 38.63, 34.80, None, 34.27, remark=_MORE_DATA),
     _sr(3, "IPT", PAPER, 34.81, 30.85, 29.38, 29.49, remark="border 3"),
     _sr(3, "IPT", _MINDSPORE, 34.86, 30.85, 29.38, 29.50),
+    _sr(3, "SRCNN", _EDSR, 32.75, 29.28, 28.41, 26.24),
+    _sr(3, "VDSR", _EDSR, 33.66, 29.77, 28.82, 27.14),
+    _sr(3, "EDSR", _EDSR, 34.65, 30.52, 29.25, 28.80),
     _sr(3, "EDT-B", _CODES, 35.13, None, None, None),
     _sr(4, "IPT", PAPER, 32.64, 29.01, 27.82, 27.26, remark="border 4"),
     _sr(4, "IPT", _MINDSPORE, 32.71, 29.03, 27.84, 27.24),
+    _sr(4, "SRCNN", _EDSR, 30.48, 27.49, 26.90, 24.52),
+    _sr(4, "VDSR", _EDSR, 31.35, 28.01, 27.29, 25.18),
+    _sr(4, "EDSR", _EDSR, 32.46, 28.80, 27.71, 26.64),
     _sr(4, "SwinIR", _HAT, 32.92, 29.09, 27.92, 27.45),
     _sr(4, "HAT-S", _HAT, 32.92, 29.15, 27.97, 27.87),
     _sr(4, "HAT", _HAT, 33.04, 29.23, 28.00, 27.97),
@@ -165,10 +176,14 @@ PUBLISHED = (
         y={"CBSD68": 32.415},
         rgb={"CBSD68": 30.748},
     ),
+    Published("CBM3D", "denoise_30", _QUOTED, rgb={"CBSD68": 29.73}),
+    Published("DnCNN", "denoise_30", _QUOTED, rgb={"CBSD68": 30.40}),
     Published("DRUNet", "denoise_30", _DPIR, y={"CBSD68": 32.44, "Urban100": 33.93}, rgb={"CBSD68": 30.81}),
     _noise_y(50, PAPER, 29.88, 31.12),
     _noise_y(50, _MINDSPORE, 29.93, 31.49),
     Published("IPT", "denoise_50", "SwinIR's table 6, quoted in its issue 1", rgb={"CBSD68": 28.39}),
+    Published("CBM3D", "denoise_50", _QUOTED, rgb={"CBSD68": 27.38}),
+    Published("DnCNN", "denoise_50", _QUOTED, rgb={"CBSD68": 28.01}),
     Published(
         "DRUNet",
         "denoise_50",
@@ -185,6 +200,7 @@ PUBLISHED = (
     Published("Xformer", "denoise_50", "Xformer's readme", rgb={"Urban100": 30.36}),
     Published("IPT", "derain", PAPER, y={"Rain100L": 41.62}),
     Published("IPT", "derain", _MINDSPORE, y={"Rain100L": 42.08}),
+    Published("DDN", "derain", _QUOTED, y={"Rain100L": 32.38}),
     _noise_y(10, PAPER, 38.30, 39.07),
     _noise_y(70, PAPER, 28.21, 28.80),
 )
