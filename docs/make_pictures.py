@@ -1,19 +1,21 @@
 """Makes the pictures of the page on tasks: `python docs/make_pictures.py`.
 
 The photographs are those that ship, degraded as each task's benchmark inputs are, and restored by `ipt_tiny`. The crop
-is the one with the most detail, by the rule that the evaluation's figures follow.
+is the one with the most detail, by the rule that the evaluation's figures follow. Three more have what the network has
+not seen, and show how it fails.
 """
 
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
+from PIL import Image, ImageDraw, ImageFilter
 
 from ipt_tf import IPT, samples, tasks
 from ipt_tf.console import start_keras
 from ipt_tf.demo import trial
 from ipt_tf.evaluation import figures
 from ipt_tf.images import Photograph
+from ipt_tf.tasks import Task
 
 FOLDER = Path(__file__).parent / "pictures"
 PHOTOGRAPHS = {
@@ -32,26 +34,76 @@ CROP, PANEL = 144, 288
 
 
 def main() -> None:
-    """Writes one picture per task, and prints a line of the page's table for each."""
+    """Writes one picture per task and per failure, and prints a line of the page's tables for each."""
     start_keras()
     model = IPT.from_pretrained()
     FOLDER.mkdir(exist_ok=True)
     for name, photograph in PHOTOGRAPHS.items():
         task = model.task(name)
         level = tasks.pick(LEVELS[name], task.levels) if name in LEVELS else task
-        degraded, clean = level.pair(samples.load(photograph))
-        restored = model.restore(degraded, task=name)
-        before = trial.enlarge(Photograph(degraded), task.scale).pixels
-        top, left, _ = figures.most_detailed(clean, CROP)
-        cropped = {"input": before, "restored": restored, "the photograph": clean}
-        panels = {
-            title: _enlarged(pixels[top : top + CROP, left : left + CROP])
-            for title, pixels in cropped.items()
-        }
-        file = FOLDER / f"{name}.jpg"
-        Image.fromarray(figures.side_by_side(panels)).save(file, quality=90, subsampling=0)
-        old, new = (trial.scores(image, clean, task).y for image in (before, restored))
-        print(f"| {name} | {photograph} | {old:.2f} | {new:.2f} |")
+        _show(model, task, photograph, *level.pair(samples.load(photograph)), file=name)
+    for file, (name, photograph, degrade) in FAILURES.items():
+        clean = samples.load(photograph)
+        _show(model, model.task(name), photograph, degrade(clean), clean, file=file)
+
+
+def _show(
+    model: IPT, task: Task, photograph: str, degraded: np.ndarray, clean: np.ndarray, file: str
+) -> None:
+    restored = model.restore(degraded, task=task.name)
+    before = trial.enlarge(Photograph(degraded), task.scale).pixels
+    top, left, _ = figures.most_detailed(clean, CROP)
+    cropped = {"input": before, "restored": restored, "the photograph": clean}
+    panels = {
+        title: _enlarged(pixels[top : top + CROP, left : left + CROP]) for title, pixels in cropped.items()
+    }
+    path = FOLDER / f"{file}.jpg"
+    Image.fromarray(figures.side_by_side(panels)).save(path, quality=90, subsampling=0)
+    old, new = (trial.scores(image, clean, task).y for image in (before, restored))
+    print(f"| {file} | {photograph} | {old:.2f} | {new:.2f} |")
+
+
+def _noise_of_a_camera(clean: np.ndarray) -> np.ndarray:
+    """Noise whose neighbours are alike, as demosaicing leaves it: standard deviation 20, means of 3 x 3 pixels."""
+    noise = np.random.default_rng(0).normal(size=clean.shape)
+    for axis in (0, 1):
+        noise = sum(np.roll(noise, shift, axis) for shift in (-1, 0, 1))
+    return _rounded(clean + 20 * noise / noise.std())
+
+
+def _snow(clean: np.ndarray) -> np.ndarray:
+    """White flakes, 2 to 4 pixels in radius."""
+    rng = np.random.default_rng(0)
+    sky = Image.new("L", clean.shape[1::-1])
+    draw = ImageDraw.Draw(sky)
+    for x, y, radius in zip(
+        rng.integers(clean.shape[1], size=250),
+        rng.integers(clean.shape[0], size=250),
+        rng.uniform(2, 4, size=250),
+        strict=True,
+    ):
+        draw.ellipse((x - radius, y - radius, x + radius, y + radius), fill=200)
+    opacity = np.asarray(sky.filter(ImageFilter.GaussianBlur(0.8)))[..., None] / 255
+    return _rounded(clean * (1 - opacity) + 255 * opacity)
+
+
+def _shrunken_jpeg(clean: np.ndarray) -> np.ndarray:
+    """A JPEG file of quality 10, made smaller by a third after: its blocks are 5 pixels wide, not 8."""
+    height, width, _ = clean.shape
+    larger = Image.fromarray(clean).resize((width * 3 // 2, height * 3 // 2), Image.Resampling.BICUBIC)
+    compressed, _ = tasks.pick("jpeg_10", tasks.find("jpeg").levels).pair(np.asarray(larger))
+    return np.asarray(Image.fromarray(compressed).resize((width, height), Image.Resampling.BICUBIC))
+
+
+def _rounded(pixels: np.ndarray) -> np.ndarray:
+    return np.clip(np.rint(pixels), 0, 255).astype(np.uint8)
+
+
+FAILURES = {
+    "fails_noise": ("denoise", "chelsea", _noise_of_a_camera),
+    "fails_snow": ("derain", "moose", _snow),
+    "fails_jpeg": ("jpeg", "dandelion", _shrunken_jpeg),
+}
 
 
 def _enlarged(crop: np.ndarray) -> np.ndarray:
