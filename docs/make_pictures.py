@@ -13,7 +13,7 @@ from PIL import Image, ImageDraw, ImageFilter
 from ipt_tf import IPT, samples, tasks
 from ipt_tf.console import start_keras
 from ipt_tf.demo import trial
-from ipt_tf.evaluation import figures
+from ipt_tf.evaluation import figures, metrics
 from ipt_tf.images import Photograph
 from ipt_tf.tasks import Task
 
@@ -68,7 +68,7 @@ def _noise_of_a_camera(clean: np.ndarray) -> np.ndarray:
     noise = np.random.default_rng(0).normal(size=clean.shape)
     for axis in (0, 1):
         noise = sum(np.roll(noise, shift, axis) for shift in (-1, 0, 1))
-    return _rounded(clean + 20 * noise / noise.std())
+    return metrics.quantize(clean + 20 * noise / noise.std()).astype(np.uint8)
 
 
 def _snow(clean: np.ndarray) -> np.ndarray:
@@ -84,7 +84,7 @@ def _snow(clean: np.ndarray) -> np.ndarray:
     ):
         draw.ellipse((x - radius, y - radius, x + radius, y + radius), fill=200)
     opacity = np.asarray(sky.filter(ImageFilter.GaussianBlur(0.8)))[..., None] / 255
-    return _rounded(clean * (1 - opacity) + 255 * opacity)
+    return metrics.quantize(clean * (1 - opacity) + 255 * opacity).astype(np.uint8)
 
 
 def _shrunken_jpeg(clean: np.ndarray) -> np.ndarray:
@@ -93,10 +93,6 @@ def _shrunken_jpeg(clean: np.ndarray) -> np.ndarray:
     larger = Image.fromarray(clean).resize((width * 3 // 2, height * 3 // 2), Image.Resampling.BICUBIC)
     compressed, _ = tasks.pick("jpeg_10", tasks.find("jpeg").levels).pair(np.asarray(larger))
     return np.asarray(Image.fromarray(compressed).resize((width, height), Image.Resampling.BICUBIC))
-
-
-def _rounded(pixels: np.ndarray) -> np.ndarray:
-    return np.clip(np.rint(pixels), 0, 255).astype(np.uint8)
 
 
 FAILURES = {
