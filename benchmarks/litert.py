@@ -37,10 +37,11 @@ def main() -> None:
     parser.add_argument("--tasks", nargs="+", help="(default: all the model has)")
     options = parser.parse_args()
 
-    model = IPT.from_pretrained(options.model)
+    tasks = options.tasks or IPT.from_pretrained(options.model).task_names
     photographs = held_out(options.data)
     print("| task | | PSNR-RGB | lost | largest loss | MB | ms a tile |\n|---|---|---|---|---|---|---|")
-    for task in options.tasks or model.task_names:
+    for task in tasks:
+        model = IPT.from_pretrained(options.model, task=task)
         with tempfile.TemporaryDirectory() as folder:
             files = litert.export_tasks(model, folder, [task])
             for line in rows(model, task, dict(zip(export.VARIANTS, files, strict=True)), photographs):

@@ -30,9 +30,9 @@ def measure(preset: str, data: Path, tasks: list[str], photographs: int) -> list
         photographs: how many of those that were held out.
     """
     chosen = held_out(data, photographs)
-    model = IPT.from_pretrained(preset)
     rows = []
     for name in tasks:
+        model = IPT.from_pretrained(preset, task=name)
         psnr = {overlap: _psnr(model, name, chosen, overlap) for overlap in OVERLAPS}
         for overlap, found in psnr.items():
             lost = [most - value for most, value in zip(psnr[max(OVERLAPS)], found, strict=True)]

@@ -15,7 +15,6 @@ from ipt_tf.console import start_keras
 from ipt_tf.demo import trial
 from ipt_tf.evaluation import figures, metrics
 from ipt_tf.images import Photograph
-from ipt_tf.tasks import Task
 
 FOLDER = Path(__file__).parent / "pictures"
 PHOTOGRAPHS = {
@@ -36,21 +35,19 @@ CROP, PANEL = 144, 288
 def main() -> None:
     """Writes one picture per task and per failure, and prints a line of the page's tables for each."""
     start_keras()
-    model = IPT.from_pretrained()
     FOLDER.mkdir(exist_ok=True)
     for name, photograph in PHOTOGRAPHS.items():
-        task = model.task(name)
+        model = IPT.from_pretrained(task=name)
+        task = model.task()
         level = tasks.pick(LEVELS[name], task.levels) if name in LEVELS else task
-        _show(model, task, photograph, *level.pair(samples.load(photograph)), file=name)
+        _show(model, photograph, *level.pair(samples.load(photograph)), file=name)
     for file, (name, photograph, degrade) in FAILURES.items():
         clean = samples.load(photograph)
-        _show(model, model.task(name), photograph, degrade(clean), clean, file=file)
+        _show(IPT.from_pretrained(task=name), photograph, degrade(clean), clean, file=file)
 
 
-def _show(
-    model: IPT, task: Task, photograph: str, degraded: np.ndarray, clean: np.ndarray, file: str
-) -> None:
-    restored = model.restore(degraded, task=task.name)
+def _show(model: IPT, photograph: str, degraded: np.ndarray, clean: np.ndarray, file: str) -> None:
+    task, restored = model.task(), model.restore(degraded)
     before = trial.enlarge(Photograph(degraded), task.scale).pixels
     top, left, _ = figures.most_detailed(clean, CROP)
     cropped = {"input": before, "restored": restored, "the photograph": clean}

@@ -46,10 +46,9 @@ PANELS = (
 def main() -> None:
     """Writes `docs/pictures/restored.jpg`."""
     start_keras(threads_per_operation=1)
-    model = IPT.from_pretrained()
     canvas = Image.new("RGB", (len(PANELS) * (SIDE + GAP) - GAP, SIDE + CAPTION), "white")
     for index, panel in enumerate(PANELS):
-        canvas.paste(_drawn(panel, model), (index * (SIDE + GAP), 0))
+        canvas.paste(_drawn(panel), (index * (SIDE + GAP), 0))
     FOLDER.mkdir(exist_ok=True)
     path = FOLDER / "restored.jpg"
     canvas.save(path, quality=90, subsampling=0)
@@ -58,12 +57,13 @@ def main() -> None:
     print(path)
 
 
-def _drawn(panel: Panel, model: IPT) -> Image.Image:
+def _drawn(panel: Panel) -> Image.Image:
     """The degraded half of a square beside the restored half, above a caption."""
-    task = model.task(panel.task)
+    model = IPT.from_pretrained(task=panel.task)
+    task = model.task()
     degraded, clean = task.pair(samples.load(panel.sample))
     before = trial.enlarge(Photograph(degraded), task.scale).pixels
-    after = model.restore(degraded, task=task.name)
+    after = model.restore(degraded)
     left, top, side = panel.box
     square = np.s_[top : top + side, left : left + side]
     shown = np.concatenate([before[square][:, : side // 2], after[square][:, side // 2 :]], axis=1)

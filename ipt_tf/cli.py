@@ -128,13 +128,32 @@ def _tiling(options: argparse.Namespace) -> dict:
     }
 
 
-def _load(options: argparse.Namespace, task: str | None, precision: str = "float32"):
+def _load(
+    options: argparse.Namespace,
+    task: str | None,
+    precision: str = "float32",
+    source: str | Path | None = None,
+):
     start_keras(threads_per_operation=1)  # restoring calls the network from several threads
     from ipt_tf.model.ipt import IPT
 
     heads = {} if options.num_heads is None else {"num_heads": options.num_heads}
     with _tasks_by_name():
-        return IPT.from_pretrained(options.model, task=task, dtype=precision, **heads)
+        return IPT.from_pretrained(source or options.model, task=task, dtype=precision, **heads)
+
+
+def _load_each(options: argparse.Namespace, tasks: list[str] | None) -> list[tuple]:
+    """Returns (a source of weights, a model of the tasks that it is best for), together of all tasks or of some."""
+    start_keras(threads_per_operation=1)
+    from ipt_tf.model import checkpoints
+
+    names = _load(options, None).task_names if tasks is None else tasks
+    loaded = []
+    with _tasks_by_name():
+        for source, own in checkpoints.by_source(options.model, names).items():
+            model = _load(options, own[0] if len(own) == 1 else None, source=source)
+            loaded.append((source, model.for_tasks(own)))
+    return loaded
 
 
 @contextlib.contextmanager
@@ -554,8 +573,7 @@ def _export(options: argparse.Namespace) -> int:
     if options.photographs:
         images.find(options.photographs)
     tasks = None if options.tasks == ["all"] else options.tasks
-    only = tasks[0] if tasks and len(tasks) == 1 else None
-    model = _load(options, only)
+    models = _load_each(options, tasks)
     import keras
 
     if keras.backend.backend() != "tensorflow":
@@ -563,20 +581,13 @@ def _export(options: argparse.Namespace) -> int:
             f"export needs TensorFlow: Keras's backend here is {keras.backend.backend()} (KERAS_BACKEND)"
         )
     from ipt_tf.export import litert, saved_model
-    from ipt_tf.model import checkpoints
 
     export = (saved_model if options.format == "saved_model" else litert).export_tasks
     given = {name: getattr(options, name) for name in ("version", "variants", "photographs")}
     settings = {name: value for name, value in given.items() if value is not None}
-    with _tasks_by_name():
-        export(
-            model,
-            options.out,
-            tasks,
-            source=checkpoints.with_task(options.model, only),
-            log=functools.partial(print, flush=True),
-            **settings,
-        )
+    log = functools.partial(print, flush=True)
+    for source, model in models:
+        export(model, options.out, source=source, log=log, **settings)
     return 0
 
 
@@ -688,10 +699,10 @@ def _demo(options: argparse.Namespace) -> int:
     with server.listen(options.host, options.port) as listener:
         if server.is_public(listener):
             _say(f"others on the network can use this page and this machine: it listens at {options.host}")
-        model = _load(options, None)
+        models = {name: model for _, model in _load_each(options, None) for name in model.task_names}
         from ipt_tf.demo.application import application
 
-        app = application(model, Path(options.model).name, options.max_megapixels * 1_000_000)
+        app = application(models, Path(options.model).name, options.max_megapixels * 1_000_000)
         url = f"http://{server.address(listener)}/"
 
         def started() -> None:

@@ -398,6 +398,28 @@ def test_export_writes_versions_for_servers_and_files_for_phones(capsys, model, 
     assert (code, err) == (2, f"ipt: {phone} restores derain, not sr_x2")
 
 
+def test_export_takes_for_each_task_the_weights_that_are_best_for_it(capsys, model, tmp_path):
+    weights = tmp_path / "weights"
+    IPT.from_pretrained(model).save_pretrained(weights)
+    IPT(["derain"], num_features=8, patch_size=24, num_heads=2, num_layers=1).save_pretrained(
+        weights / "derain"
+    )
+    for tasks in (("all",), ("denoise_50", "derain")):
+        out = tmp_path / tasks[0]
+        code, *_ = run(
+            capsys, "export", "--model", weights, "--format", "saved_model", "--out", out, "--tasks", *tasks
+        )
+        assert code == 0
+        origins = {
+            path.name: json.loads((path / "1/assets.extra/ipt_tf.json").read_text()) for path in out.iterdir()
+        }
+        assert len(origins) == (3 if tasks == ("all",) else 2)
+        for name, origin in origins.items():
+            source = weights / "derain" if name == "ipt_derain" else weights
+            sha256 = json.loads((source / "config.json").read_text())["sha256"]
+            assert (origin["source"], origin["sha256"]) == (str(source), sha256)
+
+
 def test_export_refuses_what_it_cannot_write_or_does_not_know(capsys, model, photo, tmp_path):
     (tmp_path / "ipt_derain/2").mkdir(parents=True)
     saved_model = ("--format", "saved_model")

@@ -10,14 +10,14 @@ import contextlib
 import json
 import logging
 import threading
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from importlib import resources
 from pathlib import PurePath
 
 from aiohttp import web
 
-from ipt_tf import samples
+from ipt_tf import samples, tasks
 from ipt_tf.demo import job
 from ipt_tf.demo.job import TooLargeError, Upload
 from ipt_tf.images import ImageError
@@ -41,15 +41,15 @@ _HEADERS = {
 }
 
 
-def application(model: IPT, name: str, most_pixels: int) -> web.Application:
+def application(models: Mapping[str, IPT], name: str, most_pixels: int) -> web.Application:
     """Returns the HTTP application. Its runner has to cancel the requests of who goes away.
 
     Args:
-        model: what restores.
-        name: of the model, for the page.
+        models: what restores, by the names of the tasks.
+        name: of the weights, for the page.
         most_pixels: of a result.
     """
-    page = _Page(model, name, most_pixels)
+    page = _Page(models, name, most_pixels)
     app = web.Application(middlewares=[_answer_errors], client_max_size=page.most_bytes)
     app.on_response_prepare.append(_add_headers)
     app.on_shutdown.append(page.stop)
@@ -93,8 +93,9 @@ def _error(code: int, message: str) -> web.Response:
 
 
 class _Page:
-    def __init__(self, model: IPT, name: str, most_pixels: int) -> None:
-        self._model = model
+    def __init__(self, models: Mapping[str, IPT], name: str, most_pixels: int) -> None:
+        self._models = models
+        self._tasks = [model.task(task) for task, model in models.items()]
         self._name = name
         self._most_pixels = most_pixels
         self.most_bytes = most_pixels * _BYTES_PER_PIXEL + 2**20
@@ -111,7 +112,7 @@ class _Page:
         return web.json_response(
             {
                 "model": self._name,
-                "tasks": [_described(task) for task in self._model.tasks],
+                "tasks": [_described(task) for task in self._tasks],
                 "samples": samples.names(),
                 "most_bytes": self.most_bytes,
             }
@@ -130,7 +131,7 @@ class _Page:
         return web.json_response({"width": width, "height": height})
 
     async def restore(self, request: web.Request) -> web.StreamResponse:
-        task = self._model.task(request.query.get("task", ""))
+        task = tasks.pick(request.query.get("task", ""), self._tasks)
         degrade = request.query.get("degrade") == "true"
         with self._place():
             upload = await self._received(request)
@@ -192,7 +193,7 @@ class _Page:
             loop.call_soon_threadsafe(messages.put_nowait, (message, body))
 
         def work() -> None:
-            error = _error_of(lambda: job.run(upload, task, degrade, self._model, send))
+            error = _error_of(lambda: job.run(upload, task, degrade, self._models[task.name], send))
             loop.call_soon_threadsafe(messages.put_nowait, ({"error": error} if error else None, b""))
 
         done = loop.run_in_executor(self._worker, work)

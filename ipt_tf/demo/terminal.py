@@ -23,10 +23,10 @@ def main() -> None:
     from ipt_tf.evaluation.figures import side_by_side
     from ipt_tf.model.ipt import IPT
 
-    model = IPT.from_pretrained()
-    task = model.task(options.task)
+    model = IPT.from_pretrained(task=options.task)
+    task = model.task()
     degraded, clean = task.pair(samples.load("chelsea"))
-    restored = model.restore(degraded, task=task.name)
+    restored = model.restore(degraded)
 
     enlarged = trial.enlarge(Photograph(degraded), task.scale).pixels
     panels = {

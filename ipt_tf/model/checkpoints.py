@@ -339,8 +339,8 @@ def load(
 
     Args:
         source: a preset's name, a path, or the URL of a file with its hash (`ipt_tf.model.downloads.fetch`).
-        task: keep only this task; for a single-task file, what it restores. Where a folder has weights for this task
-            alone in a folder of the task's name, these are taken.
+        task: keep only this task; for a single-task file, what it restores. Where a folder has better weights for it
+            in a folder of its name, or of several tasks' names joined by +, these are taken.
         tasks: what the tails of an official file restore, in their order, where it cannot be known.
         num_heads: attention heads of an official file (default: the paper's 12).
         pos_every: whether an official file was trained with that option.
@@ -368,12 +368,12 @@ def _only(model: IPT, task: str, folder: Path) -> IPT:
     try:
         return model.for_task(task)
     except UnknownTaskError as error:
-        beside = ", ".join(sorted(path.parent.name for path in folder.glob(f"*/{CONFIG}")))
+        beside = ", ".join(_beside(folder)).replace("+", ", ")
         raise UnknownTaskError(f"{error}; beside it are weights for {beside}" if beside else error) from None
 
 
 def with_task(source: str | Path, task: str | None) -> str | Path:
-    """Returns the source that `load` takes weights from: `"ipt_tiny/denoise_50"` where these are beside `"ipt_tiny"`.
+    """Returns the source that `load` takes weights from: `"ipt_tiny/sr_x2+sr_x3"` where there are these for `"sr_x2"`.
 
     Args:
         source: a preset's name, or a path.
@@ -382,9 +382,27 @@ def with_task(source: str | Path, task: str | None) -> str | Path:
     Raises:
         ValueError: an unknown source.
     """
-    if task is not None and (_located(source) / task / CONFIG).is_file():
-        return f"{source}/{task}"
+    for folder in _beside(_located(source)):
+        if task in folder.split("+"):
+            return f"{source}/{folder}"
     return source
+
+
+def by_source(source: str | Path, tasks: Sequence[str]) -> dict[str | Path, list[str]]:
+    """Returns the tasks that each source has the weights for, as `with_task` chooses it.
+
+    Raises:
+        ValueError: an unknown source.
+    """
+    grouped: dict[str | Path, list[str]] = {}
+    for task in tasks:
+        grouped.setdefault(with_task(source, task), []).append(task)
+    return grouped
+
+
+def _beside(folder: Path) -> list[str]:
+    """Returns the names of the folders of weights inside one: each is its tasks, joined by +."""
+    return sorted(path.parent.name for path in folder.glob(f"*/{CONFIG}"))
 
 
 def weights_file(source: str | Path) -> Path:

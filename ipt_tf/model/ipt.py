@@ -383,8 +383,8 @@ class IPT(keras.Model):
                 `model.safetensors` in it; the URL of such a file, ending with `#sha256=` and its hash; or a
                 checkpoint of the authors (`IPT_pretrain.pt`, `IPT_sr2.pt` ..., or .safetensors), which is read
                 without PyTorch.
-            task: keep only this task, with weights for it alone where there are such beside the others; for a file
-                with one task of scale 1, what it restores.
+            task: keep only this task, with better weights where there are such for it beside the others, as
+                `"ipt_tiny"` has for super-resolution; for a file with one task of scale 1, what it restores.
             dtype: Keras's policy of the body: `"mixed_bfloat16"` is faster where the processor has it.
             options: for the authors' files: `tasks`, `num_heads`, `pos_every`; see
                 `ipt_tf.model.checkpoints.load`.

@@ -8,6 +8,7 @@ import keras
 
 from ipt_tf import tasks
 from ipt_tf.data import Data, open_source
+from ipt_tf.model import checkpoints
 from ipt_tf.model.ipt import IPT
 from ipt_tf.tasks import Task
 from ipt_tf.training import loop
@@ -61,7 +62,8 @@ def finetune(
     """
     chosen = loop.choose_strategy(strategy, start_timeout)
     keras.utils.set_random_seed(recipe.seed)
-    model = one_task(IPT.from_pretrained(start), task, like)
+    begun_as = like or (task if isinstance(task, str) else task.name)
+    model = one_task(IPT.from_pretrained(checkpoints.with_task(start, begun_as)), task, like)
     source = open_source(data, model.tasks, model.patch_size, data_dir, log)
     return loop.train(
         model, source, recipe, out, steps=steps, strategy=chosen, origin=str(start), log=log, **options

@@ -102,7 +102,7 @@ def page(model):
     pytest.importorskip("aiohttp", reason="aiohttp is not installed")
     from ipt_tf.demo.application import application
 
-    running = Page(application(model, "enlarger", most_pixels=100_000))
+    running = Page(application({task.name: model for task in model.tasks}, "enlarger", most_pixels=100_000))
     yield running
     model.open.set()
     running.stop()

@@ -93,7 +93,7 @@ def test_the_page_is_served_until_ctrl_c_also_during_a_restoration():
 
 def test_make_demo_writes_pictures_and_prints_psnr(capsys, monkeypatch, tmp_path):
     model = IPT(["sr_x2", "denoise_50"], num_features=4, patch_size=48, num_heads=2, num_layers=1)
-    monkeypatch.setattr(IPT, "from_pretrained", lambda: model)
+    monkeypatch.setattr(IPT, "from_pretrained", lambda task: model.for_task(task))
     monkeypatch.setattr(sys, "argv", ["demo", "--task", "sr_x2", "--out", str(tmp_path)])
     terminal.main()
     *paths, before, after = capsys.readouterr().out.splitlines()

@@ -328,6 +328,20 @@ def test_weights_for_one_task_alone_have_a_name_of_their_own(preset):
         IPT.from_pretrained("ipt_tiny/derain")
 
 
+def test_weights_beside_the_others_may_be_for_several_tasks(preset):
+    (preset / "denoise_50").rename(preset / "derain+denoise_50+sr_x2")
+    assert checkpoints.with_task("ipt_tiny", "denoise_50") == "ipt_tiny/derain+denoise_50+sr_x2"
+    assert checkpoints.by_source("ipt_tiny", ["sr_x4", "denoise", "derain", "sr_x2"]) == {
+        "ipt_tiny": ["sr_x4"],
+        "ipt_tiny/denoise": ["denoise"],
+        "ipt_tiny/derain+denoise_50+sr_x2": ["derain", "sr_x2"],
+    }
+    tuned = IPT.from_pretrained("ipt_tiny", task="denoise_50")
+    same_weights(tuned, IPT.from_pretrained(preset / "derain+denoise_50+sr_x2"), rtol=0, atol=0)
+    with pytest.raises(ValueError, match="beside it are weights for denoise, derain, denoise_50, sr_x2"):
+        IPT.from_pretrained("ipt_tiny", task="jpeg")
+
+
 def test_weights_for_one_task_alone_survive_saving_the_others_again(preset):
     IPT.from_pretrained("ipt_tiny").save_pretrained(preset)
     assert IPT.from_pretrained("ipt_tiny", task="denoise").task_names == ["denoise"]

@@ -42,6 +42,14 @@ def test_one_task_is_taken_and_the_others_left_behind(photographs, weights, tmp_
     same(loaded, IPT.from_pretrained(weights, task="sr_x2"))  # at such a learning rate
 
 
+def test_the_weights_that_are_best_for_a_task_are_where_it_starts(photographs, weights, tmp_path):
+    IPT(["denoise_30"], start="random", **CONFIG).save_pretrained(weights / "denoise_30")
+    for name, options in (("denoise_30", {}), ("denoise_10", {"like": "denoise_30"})):
+        out = tmp_path / name
+        tuned = finetune.finetune(photographs, name, weights, RECIPE, out, steps=2, held_out=2, **options)
+        same(tuned, IPT.from_pretrained(weights / "denoise_30"))
+
+
 def test_a_new_task_starts_as_the_named_one(photographs, weights, tmp_path):
     out = tmp_path / "run"
     tuned = finetune.finetune(
