@@ -2,6 +2,7 @@
 
 import importlib.util
 import re
+import runpy
 
 import pytest
 from documentation import stage
@@ -98,3 +99,13 @@ def test_all_blocks_of_a_page_run(file, page):
     prepare(file, RUNNING[file], page.folder)
     for block in RUNNING[file]:
         page.run(block)
+
+
+@pytest.mark.parametrize("name", ["README", "CARD"])
+def test_the_figures_of_a_page_are_those_that_were_measured(name):
+    script = runpy.run_path(str(CHECKOUT / "docs/write_tables.py"))
+    page = script[name].read_text()
+    assert script["with_tables"](page, script["read"]([script["FIGURES"]])) == page
+    other = page.replace("| Set5 | sr_x2 | ", "| Set5 | sr_x2 | 1")
+    assert other != page
+    assert script["with_tables"](other, script["read"]([script["FIGURES"]])) == page

@@ -24,7 +24,7 @@ def section_markdown(section: Section) -> str:
     """Returns a table under its title, between its note and its remarks."""
     parts = [f"### {section.title}", section.note]
     if section.lines:
-        parts.append(_grid(section.head, section.lines))
+        parts.append(grid(section.head, section.lines))
     if section.remarks:
         parts.append(f"Missing:\n\n{_bullets(section.remarks)}")
     return "\n\n".join(part for part in parts if part)
@@ -34,7 +34,7 @@ def _bullets(lines: Iterable[str]) -> str:
     return "\n".join(f"- {line}" for line in lines)
 
 
-def _grid(head: Sequence[str], lines: Iterable[Sequence[str]]) -> str:
+def grid(head: Sequence[str], lines: Iterable[Sequence[str]]) -> str:
     """Returns a Markdown table; a bar in a name would end its cell."""
     rule = ["---"] * len(head)
     rows = (" | ".join(cell.replace("|", "\\|") for cell in line) for line in (head, rule, *lines))
