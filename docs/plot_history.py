@@ -22,7 +22,9 @@ def main() -> None:
             axes.plot(patches, [float(row[task]) for row in chosen], ".-", label=run)
         axes.set(title=task, xlabel="1000 patches", ylabel="PSNR-RGB, dB")
         axes.grid(alpha=0.3)
-    figure.axes[0].legend(fontsize=8)
+    figure.legend(
+        *figure.axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=3, fontsize=9
+    )
     figure.savefig(FOLDER / "pictures" / "ipt_tiny_history.png", dpi=80)
 
 

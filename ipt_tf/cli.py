@@ -373,7 +373,7 @@ def _add_train(commands) -> None:
         "--layers",
         type=int,
         metavar="N",
-        help="encoder and decoder layers: 0 trains heads and tails alone, more than --from has grows it"
+        help="encoder and decoder layers: 0 trains heads and tails alone, more than --from has make it grow"
         " (default: those of the preset, or of --from)",
     )
     parser.add_argument(

@@ -353,10 +353,13 @@ def test_train_grows_a_network_from_heads_and_tails_alone(capsys, photographs, t
     assert f"step 0: validation PSNR denoise_50 {float(before[-1]):.2f}" in out
     assert IPT.from_pretrained(grown / "model").num_layers == 1
     code, _, err = run(
-        capsys, *command, "--from", grown / "model", "--layers", 0, "--steps", 1, "--out", ends
+        capsys, *command, "--from", grown / "model", "--layers", -1, "--steps", 1, "--out", ends
     )
     assert code == 1
-    assert "1 layers already, and 0 are fewer" in err
+    assert "1 layers already, and -1 are fewer" in err
+    back = "--from", grown / "model", "--layers", 0, "--steps", 1, "--out", tmp_path / "back"
+    assert run(capsys, *command, *back)[0] == 0
+    assert IPT.from_pretrained(tmp_path / "back" / "model").num_layers == 0
 
 
 def test_convert_turns_an_official_file_into_a_folder(capsys, tmp_path):

@@ -161,11 +161,12 @@ def copy(model: IPT, precision: str = "float32") -> IPT:
     return other
 
 
-def give(model: IPT, deeper: IPT) -> None:
-    """Gives a deeper network of the same width the weights of a model, and leaves those of its further layers."""
-    table = slots(deeper)
-    for name, slot in slots(model).items():
-        table[name].variable.assign(slot.variable)
+def give(model: IPT, other: IPT) -> None:
+    """Gives another network of the same width the weights of a model that both have, and leaves the rest of its own."""
+    table = slots(model)
+    for name, slot in slots(other).items():
+        if name in table:
+            slot.variable.assign(table[name].variable)
 
 
 # --- tensors <-> model --------------------------------------------------------------------------------------

@@ -270,8 +270,8 @@ class IPT(keras.Model):
     def grow(self, num_layers: int) -> "IPT":
         """Returns a deeper network that restores as this one does: its weights, and new layers that change nothing.
 
-        The last projection of every new layer is zero, so that training goes on from where this network is. One of
-        no layers (`num_layers=0, use_mlp=False, use_pos=False`: heads and tails alone) gets the whole body.
+        The last projection of every new layer is zero, so that training goes on from where this network is. One
+        without a body (`without_body`) gets the whole of it.
 
         Args:
             num_layers: encoder layers, and as many decoder layers.
@@ -291,6 +291,19 @@ class IPT(keras.Model):
         deeper = type(self)(**{**self.get_config(), **changes})
         checkpoints.give(self, deeper)
         return deeper
+
+    def without_body(self) -> "IPT":
+        """Returns this network's heads and tails alone, with its weights: what a head makes goes into its tail.
+
+        Example:
+            >>> IPT.from_pretrained("ipt_tiny").for_tasks(["sr_x2", "sr_x3"]).without_body().grow(num_layers=2)
+        """
+        from ipt_tf.model import checkpoints
+
+        changes = {"num_layers": 0, "use_mlp": False, "use_pos": False, "tasks": self.tasks}
+        ends = type(self)(**{**self.get_config(), **changes})
+        checkpoints.give(self, ends)
+        return ends
 
     def _view(self, names: Sequence[str], **kwargs) -> "IPT":
         tasks = [self.task(name) for name in names]

@@ -38,7 +38,8 @@ def pretrain(
         preset: the network, where it starts from nothing.
         start: a preset, folder or checkpoint file whose weights to go on from, instead.
         layers: encoder layers, and as many decoder layers, if not as the preset or `start` has them. With 0 there are
-            heads and tails alone, which learn the fastest; with more than `start` has it is grown (`IPT.grow`).
+            heads and tails alone, which learn the fastest (`IPT.without_body`); with more than `start` has it is grown
+            (`IPT.grow`).
         tasks: names; default: all of `start`, or the paper's six.
         data_dir: where TensorFlow Datasets keeps its datasets.
         strategy: see `ipt_tf.training.strategies.make`; on Keras's PyTorch backend there is one device.
@@ -59,7 +60,7 @@ def pretrain(
     else:
         model = IPT.from_pretrained(start)
         model = model.for_tasks(tasks) if tasks else model
-        model = model if layers is None else model.grow(layers)
+        model = model if layers is None else model.grow(layers) if layers else model.without_body()
     return loop.train(
         model,
         open_source(data, model.tasks, model.patch_size, data_dir, log),

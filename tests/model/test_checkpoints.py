@@ -354,3 +354,12 @@ def test_the_shipped_weights_are_those_their_config_names():
         key: value for key, value in model.get_config().items() if key not in ("name", "trainable", "dtype")
     }
     assert (folder / checkpoints.WEIGHTS).stat().st_size < 8 * 2**20
+
+
+def test_the_weights_that_ship_beside_the_shared_ones_are_for_the_tasks_they_are_named_after():
+    shared = presets.find("ipt_tiny").folder
+    folders = [path.parent for path in shared.glob(f"*/{checkpoints.CONFIG}")]
+    assert folders
+    for folder in folders:
+        assert IPT.from_pretrained(folder).task_names == folder.name.split("+")
+    assert sum(path.stat().st_size for path in shared.rglob(checkpoints.WEIGHTS)) < 16 * 2**20

@@ -67,6 +67,21 @@ def test_a_grown_network_restores_as_the_one_it_grew_from(layers):
     assert deep.count_params() == IPT(**SMALL).count_params()
 
 
+def test_a_network_without_its_body_is_its_heads_and_tails():
+    model = IPT(**{**SMALL, "start": "random"})
+    ends = model.without_body()
+    assert [weight.path for weight in ends.weights if "body" in weight.path] == []
+    for task in ("sr_x3", "denoise_50"):
+        assert ends.own_weights(task)
+        for ours, theirs in zip(ends.own_weights(task), model.own_weights(task), strict=False):
+            np.testing.assert_array_equal(ours, theirs)
+        assert (
+            len(model.own_weights(task)) - len(ends.own_weights(task)) == 1
+        )  # the embedding, which is the body's
+    grown = ends.grow(num_layers=1)
+    np.testing.assert_allclose(grown(TILES, task="sr_x3"), ends(TILES, task="sr_x3"), atol=1e-3)
+
+
 def test_a_network_does_not_shrink():
     with pytest.raises(ValueError, match="2 layers already, and 1 are fewer"):
         IPT(**SMALL).grow(num_layers=1)
