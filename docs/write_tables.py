@@ -1,7 +1,7 @@
 """Writes the tables of figures in the README and in the model card of `ipt_tiny`.
 
-    ipt evaluate --task sr_x2 --data bench/Set5 --csv set5.csv
-    python docs/write_tables.py set5.csv
+    ipt evaluate --data bench/ --csv scores.csv
+    python docs/write_tables.py scores.csv
 
 takes the rows of that file into docs/ipt_tiny_evaluation.csv, in the place of older ones, and writes the tables anew.
 """
@@ -47,9 +47,8 @@ def read(paths: Iterable[Path]) -> Figures:
     for path in paths:
         with path.open(newline="") as file:
             for row in csv.DictReader(file):
-                method = row["method"].split("/")[0]  # weights for some tasks alone: ipt_tiny/sr_x2
-                if method in (OURS, *BASELINES) and not row.get("picture"):
-                    figures.setdefault((row["set"], row["task"]), {})[method] = row | {"method": method}
+                if row["method"] in (OURS, *BASELINES) and not row.get("picture"):
+                    figures.setdefault((row["set"], row["task"]), {})[row["method"]] = row
     return figures
 
 

@@ -10,6 +10,7 @@ import io
 import os
 import sys
 import warnings
+from collections.abc import Sequence
 from pathlib import Path
 
 from ipt_tf._version import __version__
@@ -142,18 +143,19 @@ def _load(
         return IPT.from_pretrained(source or options.model, task=task, dtype=precision, **heads)
 
 
-def _load_each(options: argparse.Namespace, tasks: list[str] | None) -> list[tuple]:
-    """Returns (a source of weights, a model of the tasks that it is best for), together of all tasks or of some."""
-    start_keras(threads_per_operation=1)
+def _load_each(options: argparse.Namespace, tasks: Sequence[str] | None, precision: str = "float32") -> dict:
+    """Returns models by the source of their weights, each of the tasks that these are best for: of all, or of some."""
+    loaded = {} if tasks else {options.model: _load(options, None, precision)}
     from ipt_tf.model import checkpoints
 
-    names = _load(options, None).task_names if tasks is None else tasks
-    loaded = []
+    def load(source: str | Path, names: list[str]):
+        only = names[0] if len(names) == 1 else None
+        model = loaded[source] if source in loaded else _load(options, only, precision, source)
+        return model.for_tasks(names)
+
     with _tasks_by_name():
-        for source, own in checkpoints.by_source(options.model, names).items():
-            model = _load(options, own[0] if len(own) == 1 else None, source=source)
-            loaded.append((source, model.for_tasks(own)))
-    return loaded
+        sources = checkpoints.by_source(options.model, tasks or loaded[options.model].task_names)
+        return {source: load(source, names) for source, names in sources.items()}
 
 
 @contextlib.contextmanager
@@ -322,14 +324,13 @@ def _evaluate(options: argparse.Namespace) -> int:
             outputs.check(path)
     if options.figures:
         outputs.check_folder(options.figures)
-    model = _load(options, options.task, options.precision)
+    models = _load_each(options, [options.task] if options.task else None, options.precision)
     from ipt_tf.evaluation import benchmarks, formats, report, tables
-    from ipt_tf.model import checkpoints
 
     evaluation = benchmarks.evaluate(
-        model,
+        models,
         options.data,
-        source=checkpoints.with_task(options.model, options.task),
+        source=options.model,
         official_tiling=options.official_tiling,
         clamp_noise=not options.unclamped_noise,
         non_local_means=options.non_local_means,
@@ -586,7 +587,7 @@ def _export(options: argparse.Namespace) -> int:
     given = {name: getattr(options, name) for name in ("version", "variants", "photographs")}
     settings = {name: value for name, value in given.items() if value is not None}
     log = functools.partial(print, flush=True)
-    for source, model in models:
+    for source, model in models.items():
         export(model, options.out, source=source, log=log, **settings)
     return 0
 
@@ -699,7 +700,7 @@ def _demo(options: argparse.Namespace) -> int:
     with server.listen(options.host, options.port) as listener:
         if server.is_public(listener):
             _say(f"others on the network can use this page and this machine: it listens at {options.host}")
-        models = {name: model for _, model in _load_each(options, None) for name in model.task_names}
+        models = {name: model for model in _load_each(options, None).values() for name in model.task_names}
         from ipt_tf.demo.application import application
 
         app = application(models, Path(options.model).name, options.max_megapixels * 1_000_000)

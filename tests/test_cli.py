@@ -1,8 +1,11 @@
 """The command line: what users type, what they read, what the exit code says."""
 
+import csv
+import hashlib
 import io
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -14,6 +17,7 @@ from PIL import Image
 
 from ipt_tf import IPT, images
 from ipt_tf.cli import main
+from ipt_tf.model import checkpoints
 
 
 @pytest.fixture(scope="module")
@@ -269,6 +273,28 @@ def test_evaluate_prints_and_writes_the_scores(capsys, model, bench):
     assert "| Set | denoise_50 |" in out
     assert "border" in out.split("###")[0]
     assert sorted(os.listdir()) == ["a.csv", "a.json"]
+
+
+def test_evaluate_measures_each_task_by_its_best_weights(capsys, model, bench, tmp_path):
+    shutil.copytree(model, tmp_path / "mine")
+    IPT.from_pretrained(model).for_task("derain").save_pretrained(
+        tmp_path / "mine" / "derain", dtype="float16"
+    )
+    code, out, _ = run(capsys, "evaluate", "--data", bench, "--model", tmp_path / "mine", "--csv", "a.csv")
+    assert code == 0
+    with open("a.csv") as file:
+        measured = {
+            row["task"]: row for row in csv.DictReader(file) if row["method"] == str(tmp_path / "mine")
+        }
+    assert {task: row["model"] for task, row in measured.items()} == {
+        "sr_x2": str(tmp_path / "mine"),
+        "derain": str(tmp_path / "mine" / "derain"),
+        "denoise_50": str(tmp_path / "mine"),
+    }
+    for row in measured.values():
+        assert f"{row['model']}, weights' sha256 {row['sha256']}" in out
+        file = checkpoints.weights_file(row["model"])
+        assert row["sha256"] == hashlib.sha256(file.read_bytes()).hexdigest()
 
 
 def test_evaluate_writes_figures_and_compares_with_the_paper(capsys, model, bench):

@@ -6,7 +6,7 @@ clamped to 0..255 but not rounded.
 """
 
 import dataclasses
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -51,13 +51,29 @@ class Score:
 
 
 @dataclass(frozen=True)
+class Weights:
+    """A network, and the tasks that it was measured on.
+
+    Args:
+        model: the preset, folder or file that it is from.
+        sha256: of its weights.
+        network: its size.
+        tasks: their names.
+    """
+
+    model: str
+    sha256: str
+    network: str
+    tasks: tuple[str, ...]
+
+
+@dataclass(frozen=True)
 class Conditions:
     """All that scores depend on beside the pictures, in words.
 
     Args:
         model: the preset, folder or file, as it was given.
-        sha256: of its weights.
-        network: its size.
+        weights: those that it has, each task in one of them.
         tiling: how pictures were cut into tiles and put together.
         noise: what became of noisy values outside 0..255.
         baselines: names of the methods that were measured beside it.
@@ -65,8 +81,7 @@ class Conditions:
     """
 
     model: str
-    sha256: str
-    network: str
+    weights: tuple[Weights, ...]
     tiling: str
     noise: str
     baselines: str
@@ -100,6 +115,11 @@ class Evaluation:
         """The method that was evaluated."""
         return self.methods[0]
 
+    def weights(self, task: str) -> Weights:
+        """Returns the weights that restored a task that was scored."""
+        (restorer,) = {scored.restorer for scored in self.tasks if scored.name == task}
+        return next(weights for weights in self.conditions.weights if restorer in weights.tasks)
+
     def scores(self) -> list[Score]:
         """Returns the means per set, task and method, the baselines' too."""
         groups: dict[tuple[str, str, str], list[PictureScore]] = {}
@@ -124,7 +144,7 @@ def _mean(set_name: str, task: str, method: str, scores: Sequence[PictureScore])
 
 
 def evaluate(
-    model: IPT,
+    model: IPT | Mapping[str | Path, IPT],
     data: str | Path,
     *,
     source: str | Path | None = None,
@@ -140,13 +160,14 @@ def evaluate(
     """Measures a model, and baselines beside it, on every set in a folder.
 
     Args:
-        model: what to measure, on all its tasks. One of varying strength is scored at its levels (`denoise` at sigma
-            10, 30, 50 and 70), but for those that are tasks of the model too.
+        model: what to measure, on all its tasks; or several, by the sources of their weights, each on tasks of its
+            own. A task of varying strength is scored at its levels (`denoise` at sigma 10, 30, 50 and 70), but for
+            those that are tasks of a model too.
         data: one set, which is measured on every task that it suits; or a folder of sets, where those of the
             paper are measured as the paper does (Set5, Set14, B100, Urban100: super-resolution; CBSD68, Urban100:
             denoising; Rain100L: deraining), and others on every task.
-        source: where the weights are from, as `IPT.from_pretrained` takes it; the tables then name it and have
-            its sha256, else that of the weights in memory.
+        source: where the weights are from, as `IPT.from_pretrained` takes it; the tables then name it and, of a
+            single model, have its sha256, else that of the weights in memory.
         overlap: pixels shared by neighbouring tiles.
         batch_size: most tiles at a time.
         self_ensemble: average over 8 flips and turns.
@@ -164,21 +185,26 @@ def evaluate(
         >>> evaluation = evaluate(IPT.from_pretrained(), "bench/Set5", source="ipt_tiny")
         >>> evaluation.network_scores()[0].psnr_y
     """
-    scored = _scored(model.tasks)
+    models = model if isinstance(model, Mapping) else {source: model}
+    scored = _scored([task for one in models.values() for task in one.tasks])
     tasks = tuple(scored if clamp_noise else map(_unclamped, scored))
     jobs = plan(Path(data), tasks)
     options = {"batch_size": batch_size, "self_ensemble": self_ensemble}
-    network = _official(model, **options) if official_tiling else _blended(model, overlap=overlap, **options)
+    by_task = {task: one for one in models.values() for task in one.task_names}
+    network = (
+        _official(by_task, **options) if official_tiling else _blended(by_task, overlap=overlap, **options)
+    )
+    sides = " or ".join(str(side) for side in sorted({one.patch_size for one in models.values()}))
     tiles = "of the authors' evaluation" if official_tiling else f"with an overlap of {overlap}, blended"
     others = [baselines.BICUBIC, baselines.INPUT]
     if non_local_means:
         baselines.check_non_local_means()
         others.append(baselines.NON_LOCAL_MEANS)
+    name = "model in memory" if source is None else str(source)
     conditions = Conditions(
-        model="model in memory" if source is None else str(source),
-        sha256=checkpoints.digest(model, source),
-        network=_size(model),
-        tiling=f"tiles of {model.patch_size} {tiles}{', self-ensemble of 8' if self_ensemble else ''}",
+        model=name,
+        weights=tuple(_weights(one, origin, name) for origin, one in models.items()),
+        tiling=f"tiles of {sides} {tiles}{', self-ensemble of 8' if self_ensemble else ''}",
         noise="clamped to 0..255" if clamp_noise else "not clamped",
         baselines=", ".join(method.name for method in others),
     )
@@ -200,13 +226,22 @@ def _unclamped(task: Task) -> Task:
     return dataclasses.replace(task, degrade=gaussian_noise(task.sigma, clamp=False))
 
 
-def _blended(model: IPT, **options) -> Callable[[np.ndarray, Task], np.ndarray]:
-    return lambda image, task: model.restore(image, task=task.restorer, **options)
+def _blended(by_task: Mapping[str, IPT], **options) -> Callable[[np.ndarray, Task], np.ndarray]:
+    return lambda image, task: by_task[task.restorer].restore(image, task=task.restorer, **options)
 
 
-def _official(model: IPT, **options) -> Callable[[np.ndarray, Task], np.ndarray]:
-    settings = {"tile": model.patch_size, "threads": model.threads, **options}
-    return lambda image, task: official_restore(image, model.network(task.restorer), task.scale, **settings)
+def _official(by_task: Mapping[str, IPT], **options) -> Callable[[np.ndarray, Task], np.ndarray]:
+    def restore(image: np.ndarray, task: Task) -> np.ndarray:
+        model = by_task[task.restorer]
+        settings = {"tile": model.patch_size, "threads": model.threads, **options}
+        return official_restore(image, model.network(task.restorer), task.scale, **settings)
+
+    return restore
+
+
+def _weights(model: IPT, source: str | Path | None, otherwise: str) -> Weights:
+    name = otherwise if source is None else str(source)
+    return Weights(name, checkpoints.digest(model, source), _size(model), tuple(model.task_names))
 
 
 def _size(model: IPT) -> str:

@@ -64,12 +64,14 @@ def as_csv(evaluation: Evaluation, *, per_image: bool = False) -> str:
 
 
 def _csv_conditions(score: Score | PictureScore, evaluation: Evaluation) -> dict[str, str]:
-    conditions = asdict(evaluation.conditions)
-    keys = ["noise", "ipt_tf"]  # weights and tiles are nothing to a baseline
-    if score.method == evaluation.network.name:
-        keys = ["model", "sha256", "network", "tiling", *keys]
+    how = evaluation.conditions
     row = {"source": "measured", "protocol": tables.own_protocol(score.task, score.method, evaluation)}
-    return row | {key: conditions[key] for key in keys}
+    row |= {"noise": how.noise, "ipt_tf": how.ipt_tf}
+    if score.method != evaluation.network.name:
+        return row  # weights and tiles are nothing to a baseline
+    weights = evaluation.weights(score.task)
+    names = ("model", "sha256", "network")
+    return row | {name: getattr(weights, name) for name in names} | {"tiling": how.tiling}
 
 
 def _published_csv(row: Published) -> list[dict]:

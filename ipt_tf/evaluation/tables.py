@@ -75,7 +75,11 @@ def protocol(evaluation: Evaluation) -> list[str]:
     """Returns what one has to know to measure the same figures again."""
     how = evaluation.conditions
     return [
-        f"measured: {how.model}, weights' sha256 {how.sha256}, {how.network}, ipt_tf {how.ipt_tf}",
+        f"measured: {how.model}, by ipt_tf {how.ipt_tf}",
+        *(
+            f"{', '.join(one.tasks)}: {one.model}, weights' sha256 {one.sha256}, {one.network}"
+            for one in how.weights
+        ),
         f"tiling: {how.tiling}",
         "scores: means over pictures, clipped and rounded to 8 bits first; a border of `scale` pixels is left out for"
         " super-resolution, none else; Y is that of BT.601, 16 to 235; SSIM on Y, Gaussian window of 11, sigma 1.5",

@@ -79,12 +79,13 @@ def test_the_conditions_tell_what_the_scores_depend_on(tmp_path, identity, bench
     found = benchmarks.evaluate(
         identity, bench / "Rain100L", source=tmp_path / "saved", **settings
     ).conditions
-    weights = (tmp_path / "saved" / "model.safetensors").read_bytes()
-    assert (found.model, found.sha256) == (str(tmp_path / "saved"), hashlib.sha256(weights).hexdigest())
+    digest = hashlib.sha256((tmp_path / "saved" / "model.safetensors").read_bytes()).hexdigest()
+    (weights,) = found.weights
+    assert (found.model, weights.model, weights.sha256) == (*[str(tmp_path / "saved")] * 2, digest)
     assert found.tiling == "tiles of 24 with an overlap of 4, blended, self-ensemble of 8"
     official = benchmarks.evaluate(identity, bench / "Rain100L", official_tiling=True).conditions
     assert official.tiling == "tiles of 24 of the authors' evaluation"
-    assert official.sha256 == benchmarks.evaluate(identity, bench / "Rain100L").conditions.sha256
+    assert official.weights == benchmarks.evaluate(identity, bench / "Rain100L").conditions.weights
 
 
 def test_a_task_of_ones_own_is_measured(bench):

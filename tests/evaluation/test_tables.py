@@ -1,7 +1,6 @@
 """What was measured, beside what was published, as a reader finds it."""
 
 import csv
-import dataclasses
 import io
 import json
 from pathlib import Path
@@ -9,14 +8,13 @@ from pathlib import Path
 from ipt_tf import tasks
 from ipt_tf.data.sets import Picture
 from ipt_tf.evaluation import baselines, formats, tables
-from ipt_tf.evaluation.benchmarks import Conditions, Evaluation
+from ipt_tf.evaluation.benchmarks import Conditions, Evaluation, Weights
 from ipt_tf.evaluation.measure import Job, PictureScore
 from ipt_tf.tasks import OFFICIAL_TASKS
 
 CONDITIONS = Conditions(
     "tiny",
-    "0123abc",
-    "16 features",
+    (Weights("tiny", "0123abc", "16 features", tuple(task.name for task in OFFICIAL_TASKS)),),
     "tiles of 48 with an overlap of 10, blended",
     "clamped to 0..255",
     "bicubic, input",
@@ -130,7 +128,7 @@ def test_the_conditions_stand_above_the_tables():
     above = markdown(evaluation(("Set5", "sr_x2", 35))).split("###")[0]
     for fact in (
         "tiny",
-        "0123abc",
+        "sr_x2, sr_x3, sr_x4, derain, denoise_30, denoise_50: tiny, weights' sha256 0123abc",
         "overlap of 10",
         "clamped to 0..255",
         "border of `scale` pixels",
@@ -148,7 +146,7 @@ def test_pictures_are_listed_if_asked():
 
 
 def test_a_name_cannot_break_a_table():
-    odd = dataclasses.replace(evaluation(("a|b", "denoise_25", 33)), conditions=CONDITIONS)
+    odd = evaluation(("a|b", "denoise_25", 33))
     assert "| a\\|b | denoise_25 |" in markdown(odd)
 
 
