@@ -397,8 +397,7 @@ class IPT(keras.Model):
                 checkpoint of the authors (`IPT_pretrain.pt`, `IPT_sr2.pt` ..., or .safetensors), which is read
                 without PyTorch.
             task: keep only this task, with better weights where there are such for it beside the others, as
-                `"ipt_tiny"` has for super-resolution and deraining; for a file with one task of scale 1, what it
-                restores.
+                `"ipt_tiny"` has for each of its tasks; for a file with one task of scale 1, what it restores.
             dtype: Keras's policy of the body: `"mixed_bfloat16"` is faster where the processor has it.
             options: for the authors' files: `tasks`, `num_heads`, `pos_every`; see
                 `ipt_tf.model.checkpoints.load`.
