@@ -164,8 +164,8 @@ def evaluate(
             own. A task of varying strength is scored at its levels (`denoise` at sigma 10, 30, 50 and 70), but for
             those that are tasks of a model too.
         data: one set, which is measured on every task that it suits; or a folder of sets, where those of the
-            paper are measured as the paper does (Set5, Set14, B100, Urban100: super-resolution; CBSD68, Urban100:
-            denoising; Rain100L: deraining), and others on every task.
+            paper are measured on its tasks as the paper does (Set5, Set14, B100, Urban100: super-resolution; CBSD68,
+            Urban100: denoising; Rain100L: deraining); other sets on every task, and other tasks on every set.
         source: where the weights are from, as `IPT.from_pretrained` takes it; the tables then name it and, of a
             single model, have its sha256, else that of the weights in memory.
         overlap: pixels shared by neighbouring tiles.
