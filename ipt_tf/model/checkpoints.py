@@ -369,8 +369,9 @@ def _only(model: IPT, task: str, folder: Path) -> IPT:
     try:
         return model.for_task(task)
     except UnknownTaskError as error:
-        beside = ", ".join(_beside(folder)).replace("+", ", ")
-        raise UnknownTaskError(f"{error}; beside it are weights for {beside}" if beside else error) from None
+        beside = [name for tasks in _beside(folder) for name in tasks.split("+")]
+        others = ", ".join(name for name in beside if name not in model.task_names)
+        raise UnknownTaskError(f"{error}; beside it are weights for {others}" if others else error) from None
 
 
 def with_task(source: str | Path, task: str | None) -> str | Path:

@@ -312,9 +312,7 @@ def test_weights_for_one_task_alone_are_taken_where_that_task_alone_is_wanted(pr
 def test_weights_for_one_task_alone_may_be_for_a_task_that_the_others_lack(preset):
     assert IPT.from_pretrained("ipt_tiny", task="denoise").task_names == ["denoise"]
     assert IPT.from_pretrained(preset, task="denoise").task_names == ["denoise"]
-    with pytest.raises(
-        ValueError, match="it has sr_x2, denoise_50; beside it are weights for denoise, denoise_50"
-    ):
+    with pytest.raises(ValueError, match=r"it has sr_x2, denoise_50; beside it are weights for denoise$"):
         IPT.from_pretrained("ipt_tiny", task="derain")
 
 
@@ -338,7 +336,9 @@ def test_weights_beside_the_others_may_be_for_several_tasks(preset):
     }
     tuned = IPT.from_pretrained("ipt_tiny", task="denoise_50")
     same_weights(tuned, IPT.from_pretrained(preset / "derain+denoise_50+sr_x2"), rtol=0, atol=0)
-    with pytest.raises(ValueError, match="beside it are weights for denoise, derain, denoise_50, sr_x2"):
+    with pytest.raises(
+        ValueError, match=r"it has sr_x2, denoise_50; beside it are weights for denoise, derain$"
+    ):
         IPT.from_pretrained("ipt_tiny", task="jpeg")
 
 
