@@ -200,10 +200,9 @@ def evaluate(
     if non_local_means:
         baselines.check_non_local_means()
         others.append(baselines.NON_LOCAL_MEANS)
-    name = "model in memory" if source is None else str(source)
     conditions = Conditions(
-        model=name,
-        weights=tuple(_weights(one, origin, name) for origin, one in models.items()),
+        model=_name(source),
+        weights=tuple(_weights(*item) for item in models.items()),
         tiling=f"tiles of {sides} {tiles}{', self-ensemble of 8' if self_ensemble else ''}",
         noise="clamped to 0..255" if clamp_noise else "not clamped",
         baselines=", ".join(method.name for method in others),
@@ -239,9 +238,12 @@ def _official(by_task: Mapping[str, IPT], **options) -> Callable[[np.ndarray, Ta
     return restore
 
 
-def _weights(model: IPT, source: str | Path | None, otherwise: str) -> Weights:
-    name = otherwise if source is None else str(source)
-    return Weights(name, checkpoints.digest(model, source), _size(model), tuple(model.task_names))
+def _weights(source: str | Path | None, model: IPT) -> Weights:
+    return Weights(_name(source), checkpoints.digest(model, source), _size(model), tuple(model.task_names))
+
+
+def _name(source: str | Path | None) -> str:
+    return "model in memory" if source is None else str(source)
 
 
 def _size(model: IPT) -> str:

@@ -16,7 +16,7 @@ class Kept:
     for this.
 
     Args:
-        conditions: a flat dataclass of all that scores depend on, beside the pictures.
+        conditions: a dataclass of all that scores depend on, beside the pictures.
         log: called with a line where there are scores already, and where none can be kept.
 
     Example:

@@ -369,7 +369,7 @@ def _only(model: IPT, task: str, folder: Path) -> IPT:
     try:
         return model.for_task(task)
     except UnknownTaskError as error:
-        beside = [name for tasks in _beside(folder) for name in tasks.split("+")]
+        beside = [name for names in _beside(folder).values() for name in names]
         others = ", ".join(name for name in beside if name not in model.task_names)
         raise UnknownTaskError(f"{error}; beside it are weights for {others}" if others else error) from None
 
@@ -384,8 +384,8 @@ def with_task(source: str | Path, task: str | None) -> str | Path:
     Raises:
         ValueError: an unknown source.
     """
-    for folder in _beside(_located(source)):
-        if task in folder.split("+"):
+    for folder, tasks in _beside(_located(source)).items():
+        if task in tasks:
             return f"{source}/{folder}"
     return source
 
@@ -402,9 +402,10 @@ def by_source(source: str | Path, tasks: Sequence[str]) -> dict[str | Path, list
     return grouped
 
 
-def _beside(folder: Path) -> list[str]:
-    """Returns the names of the folders of weights inside one: each is its tasks, joined by +."""
-    return sorted(path.parent.name for path in folder.glob(f"*/{CONFIG}"))
+def _beside(folder: Path) -> dict[str, list[str]]:
+    """Returns the tasks of the folders of weights inside one, by their names: each is its tasks, joined by +."""
+    names = sorted(path.parent.name for path in folder.glob(f"*/{CONFIG}"))
+    return {name: name.split("+") for name in names}
 
 
 def weights_file(source: str | Path) -> Path:
