@@ -303,7 +303,7 @@ def test_restore_scales_to_a_network_of_another_range():
 PACKAGE = Path(ipt_tf.__file__).parent
 MODEL_PATH = sorted(
     path.relative_to(PACKAGE).as_posix()
-    for pattern in ("images.py", "degradations.py", "tasks.py", "restoration/*.py", "model/*.py")
+    for pattern in ("images.py", "degradations/*.py", "tasks.py", "restoration/*.py", "model/*.py")
     for path in PACKAGE.glob(pattern)
     if path.name != "graph.py"  # imported where TensorFlow is the backend
 )
