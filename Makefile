@@ -32,10 +32,12 @@ test: $(INSTALLED)
 test-all: $(INSTALLED)  ## also what takes long: full size, kill and resume, all benchmark pictures
 	$(PY) -m pytest -m "not backends"
 
-test-backends: $(BACKENDS:%=%/.installed)  ## the network on PyTorch and JAX, training on PyTorch, without TensorFlow
-	KERAS_BACKEND=torch .venv-torch/bin/python -m pytest -m backends tests/model/test_backends.py tests/test_degradations.py \
-		tests/training/test_portable.py
-	KERAS_BACKEND=jax .venv-jax/bin/python -m pytest -m backends tests/model/test_backends.py tests/test_degradations.py
+ON_BACKENDS := tests/model/test_backends.py tests/test_degradations.py tests/test_jpeg.py
+
+test-backends: $(BACKENDS:%=%/.installed)  ## the network and training on PyTorch and JAX, without TensorFlow
+	KERAS_BACKEND=torch .venv-torch/bin/python -m pytest -m backends $(ON_BACKENDS) tests/training/test_portable.py
+	KERAS_BACKEND=jax XLA_FLAGS=--xla_force_host_platform_device_count=2 \
+		.venv-jax/bin/python -m pytest -m backends $(ON_BACKENDS) tests/training/test_jax.py
 
 WITHOUT_TENSORFLOW := keras numpy pillow imagecodecs tifffile safetensors tqdm pytest
 

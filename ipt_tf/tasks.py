@@ -16,6 +16,7 @@ from ipt_tf.degradations import (
     RandomNumbers,
     Tensor,
     bicubic,
+    camera_noise,
     gaussian_noise,
     jpeg_artefacts,
     rain_streaks,
@@ -139,6 +140,7 @@ FURTHER_TASKS = (
         Task("jpeg", degrade=jpeg_artefacts((10, 90), cropped=True)),
         *(Task(f"jpeg_{quality}", degrade=jpeg_artefacts(quality)) for quality in (10, 20, 40)),
     ),
+    Task("camera", degrade=camera_noise(), pairs=(("noisy", "clean"),)),
 )
 """Tasks that the paper does not have: a model has them only where they are asked for by name."""
 

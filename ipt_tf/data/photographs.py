@@ -1,7 +1,9 @@
 """A folder of photographs as a source of clean crops, each a pure function of (seed, position)."""
 
+import os
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +14,7 @@ from ipt_tf.data import sampling
 from ipt_tf.data.cache import Cache
 from ipt_tf.data.draws import Draws
 from ipt_tf.tasks import Task
+from ipt_tf.threads import ahead
 
 
 class Photographs:
@@ -97,6 +100,13 @@ class Photographs:
         at = sampling.crop_at(position, photograph.shape[:2], side, seed)
         return sampling.augment(photograph[at.top : at.top + side, at.left : at.left + side], at.way)
 
+    def pictures(self) -> Iterator[np.ndarray]:
+        """Yields every photograph (H, W, 3), uint8, without those that turn out to be damaged."""
+        with ThreadPoolExecutor(os.cpu_count()) as pool:
+            for picture in ahead(self._read_or_skip, self.paths, pool, depth=2 * (os.cpu_count() or 1)):
+                if picture is not None:
+                    yield picture
+
     def middle(self, index: int, side: int) -> np.ndarray:
         """Returns the central crop (side, side, 3) of a photograph, for validation."""
         return sampling.middle(self._read(index % len(self)), side)
@@ -161,10 +171,15 @@ class Photographs:
 
     def _read(self, index: int) -> np.ndarray:
         for path in (*self.paths[index:], *self.paths[:index]):
-            if path in self.skipped:
-                continue
-            try:
-                return self._cache.read(path)
-            except images.ImageError as error:
-                self._skip(path, str(error))
+            if (picture := self._read_or_skip(path)) is not None:
+                return picture
         raise ValueError("every photograph turned out to be damaged")
+
+    def _read_or_skip(self, path: Path) -> np.ndarray | None:
+        if path in self.skipped:
+            return None
+        try:
+            return self._cache.read(path)
+        except images.ImageError as error:
+            self._skip(path, str(error))
+            return None

@@ -9,12 +9,13 @@ import numpy as np
 from keras import ops
 
 from ipt_tf import images
-from ipt_tf.tasks import OFFICIAL_TASKS, Task
+from ipt_tf.tasks import FURTHER_TASKS, OFFICIAL_TASKS, Task
 
 LAYOUTS = """\
   super-resolution   SET/HR/NAME.png with SET/LR_bicubic/X2/NAMEx2.png, X3 ... (without LR files, they are made)
   denoising          SET/HR/NAME.png, or clean pictures right in SET/ (noise is added)
   deraining          SET/rain/NAME with SET/norain/NAME, or SET/rainy/rain-N.png with SET/norain-N.png
+  camera noise       SET/noisy/NAME with SET/clean/NAME
   other real pairs   SET/input/NAME with SET/target/NAME"""
 
 _REAL_PAIRS = (("input", "target"),)
@@ -69,7 +70,8 @@ def _is_set(folder: Path) -> bool:
 
 
 def _has_pairs(folder: Path) -> bool:
-    known = [*_REAL_PAIRS, *(names for task in OFFICIAL_TASKS for names in task.pairs)]
+    tasks = (*OFFICIAL_TASKS, *FURTHER_TASKS)
+    known = [*_REAL_PAIRS, *(names for task in tasks for names in task.pairs)]
     return any((folder / degraded).is_dir() for degraded, _ in known)
 
 

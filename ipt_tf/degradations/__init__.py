@@ -5,6 +5,7 @@ that is random comes from `rng`: anything with the methods `standard_normal(shap
 `numpy.random.Generator`. Written in keras.ops, so a function runs eagerly and inside a `tf.data` map alike.
 """
 
+from ipt_tf.degradations.camera import camera_noise
 from ipt_tf.degradations.jpeg import jpeg_artefacts
 from ipt_tf.degradations.noise import gaussian_noise
 from ipt_tf.degradations.rain import rain_streaks
@@ -17,6 +18,7 @@ __all__ = [
     "Range",
     "Tensor",
     "bicubic",
+    "camera_noise",
     "gaussian_noise",
     "jpeg_artefacts",
     "rain_streaks",

@@ -1,22 +1,22 @@
 """What JPEG files lose."""
 
 import io
-from collections.abc import Callable
 
 import keras
 import numpy as np
 from keras import ops
 from PIL import Image
 
+from ipt_tf.degradations.jpeg_in_graph import JPEG_BLOCK, compress
 from ipt_tf.degradations.random_numbers import Degradation, RandomNumbers, Tensor
-
-_JPEG_BLOCK = 16  # pixels along which JPEG repeats itself: blocks of 8, and colour at half resolution
 
 
 def jpeg_artefacts(quality: int | tuple[int, int], *, cropped: bool = False) -> Degradation:
-    """Returns what becomes of pictures that are saved as JPEG and read again, by libjpeg itself.
+    """Returns what becomes of pictures that are saved as JPEG and read again.
 
-    Colour is kept at half resolution (4:2:0), which is Pillow's own choice and that of most files.
+    libjpeg does it where the pictures have values. Where they are traced (a `tf.data` map, `tf.function`, `jax.jit`)
+    `compress` does the same in keras.ops. Colour is kept at half resolution (4:2:0), which is Pillow's own choice
+    and that of most files.
 
     Args:
         quality: of libjpeg, 1 to 100, or a range (lowest, highest) from which each image of a batch gets its own.
@@ -24,8 +24,8 @@ def jpeg_artefacts(quality: int | tuple[int, int], *, cropped: bool = False) -> 
             begin in the corner.
 
     Returns:
-        Function of (B, H, W, 3) and `rng`, giving (B, H, W, 3) float32, whole numbers 0..255. In a `tf.data` map it
-        is computed outside of the graph.
+        Function of (B, H, W, 3) and `rng`, giving (B, H, W, 3) float32, whole numbers 0..255. Where it is traced, H and
+        W have to be known.
 
     Raises:
         ValueError: a quality that is not from 1 to 100, or a range in the wrong order.
@@ -40,32 +40,42 @@ def jpeg_artefacts(quality: int | tuple[int, int], *, cropped: bool = False) -> 
             f"jpeg_artefacts: quality is a number from 1 to 100 or a range (lowest, highest), not {quality!r}"
         )
 
-    def degrade_all(clean: np.ndarray, drawn: np.ndarray) -> np.ndarray:
-        pixels = np.clip(np.rint(clean), 0, 255).astype(np.uint8)
-        return np.stack([degrade_one(*each) for each in zip(pixels, drawn, strict=True)]).astype(np.float32)
-
-    def degrade_one(pixels: np.ndarray, drawn: np.ndarray) -> np.ndarray:
-        own_quality = low + int(drawn[0] * (high - low + 1))
-        top, left = (int(number * _JPEG_BLOCK) if cropped else 0 for number in drawn[1:])
-        larger = np.pad(pixels, ((top, 0), (left, 0), (0, 0)), mode="symmetric")
-        return _as_jpeg(larger, own_quality)[top:, left:]
-
     def degrade(clean: Tensor, rng: RandomNumbers) -> Tensor:
-        return _outside_of_the_graph(degrade_all, clean, rng.random((ops.shape(clean)[0], 3)))
+        drawn = rng.random((ops.shape(clean)[0], 3))
+        traced = _is_traced(clean) or _is_traced(drawn)
+        pixels = ops.clip(ops.round(ops.cast(clean, "float32")), 0, 255)
+        drawn = ops.cast(drawn, "float32")
+        own_quality = ops.minimum(low + _whole(drawn[:, 0] * (high - low + 1)), high)
+        offsets = _whole(drawn[:, 1:] * JPEG_BLOCK) if cropped else None
+        return (compress if traced else _by_libjpeg)(pixels, own_quality, offsets)
 
     return degrade
 
 
-def _as_jpeg(pixels: np.ndarray, quality: int) -> np.ndarray:
+def _whole(numbers: Tensor) -> Tensor:
+    return ops.cast(numbers, "int32")
+
+
+def _is_traced(x: Tensor) -> bool:
+    """Whether a tensor has no value yet, in a graph of TensorFlow or in a function that JAX compiles."""
+    if keras.backend.backend() == "jax":
+        import jax
+
+        return isinstance(x, jax.core.Tracer)
+    return keras.backend.backend() == "tensorflow" and ops.is_tensor(x) and not hasattr(x, "numpy")
+
+
+def _by_libjpeg(images: Tensor, quality: Tensor, offsets: Tensor | None) -> Tensor:
+    """What `compress` returns, from libjpeg."""
+    pixels = ops.convert_to_numpy(images).astype(np.uint8)
+    corners = np.zeros((len(pixels), 2), int) if offsets is None else ops.convert_to_numpy(offsets)
+    files = map(_through_a_file, pixels, ops.convert_to_numpy(quality), corners)
+    return ops.convert_to_tensor(np.stack(list(files)).astype(np.float32))
+
+
+def _through_a_file(pixels: np.ndarray, quality: int, corner: np.ndarray) -> np.ndarray:
+    top, left = corner
+    larger = np.pad(pixels, ((top, 0), (left, 0), (0, 0)), mode="symmetric")
     file = io.BytesIO()
-    Image.fromarray(pixels).save(file, "JPEG", quality=quality)
-    return np.asarray(Image.open(file))
-
-
-def _outside_of_the_graph(function: Callable[..., np.ndarray], clean: Tensor, drawn: Tensor) -> Tensor:
-    """Calls a NumPy function of images and random numbers, which gives images of the same shape."""
-    if keras.backend.backend() == "tensorflow":
-        from ipt_tf import numpy_in_graphs
-
-        return numpy_in_graphs.call(function, clean, drawn)
-    return ops.convert_to_tensor(function(*map(ops.convert_to_numpy, (clean, drawn))))
+    Image.fromarray(larger).save(file, "JPEG", quality=int(quality))
+    return np.asarray(Image.open(file))[top:, left:]

@@ -10,7 +10,7 @@ import math
 import keras
 from keras import ops
 
-from ipt_tf.model import starts
+from ipt_tf.model import fused, starts
 
 LAYER_NORM_EPSILON = 1e-5
 
@@ -125,13 +125,17 @@ class Attention(keras.layers.Layer):
     def call(self, query, key, value, training=None, return_attention_scores=False):
         """(B, N, E) each -> (B, N, E); and the attention (B, h, N, N) of each query on each key, if asked for."""
         q, k, v = self._project(query, key, value)
+        if not return_attention_scores and not self.dropout and fused.suits(q):
+            return self._output(fused.attention(q, k, v))
         scores = ops.softmax(ops.matmul(q, ops.transpose(k, (0, 1, 3, 2))))
         weights = self._dropout(scores, training=training)
-        x = _on_rows(
-            self._merge_heads(ops.matmul(weights, v)), lambda rows: ops.matmul(rows, self.output_kernel)
-        )
-        x = x + self.output_bias_weight if self.output_bias else x
+        x = self._output(ops.matmul(weights, v))
         return (x, scores) if return_attention_scores else x
+
+    def _output(self, x):
+        """Projects what the heads found, (B, h, N, d), to tokens (B, N, E)."""
+        x = _on_rows(self._merge_heads(x), lambda rows: ops.matmul(rows, self.output_kernel))
+        return x + self.output_bias_weight if self.output_bias else x
 
     def _project(self, query, key, value):
         """Returns q / sqrt(d), k and v, (B, h, N, d) each."""
@@ -198,6 +202,10 @@ class FeedForward(keras.layers.Layer):
 
     def get_config(self):
         return {**super().get_config(), "dropout": self.dropout, "start": self.start}
+
+
+def _results(returned) -> tuple:
+    return returned if isinstance(returned, tuple) else (returned,)
 
 
 class _TransformerLayer(keras.layers.Layer):
@@ -283,10 +291,11 @@ class EncoderLayer(_TransformerLayer):
         """Tokens (B, N, E) -> (B, N, E); and the attention (B, h, N, N), if asked for."""
         h = self.norm1(x)
         q = h if position is None else h + position
-        attended, scores = self.self_attention(q, q, h, training=training, return_attention_scores=True)
+        options = {"training": training, "return_attention_scores": return_attention_scores}
+        attended, *scores = _results(self.self_attention(q, q, h, **options))
         x = self._add(x, attended, training)
         x = x + ops.cast(self.feed_forward(self.norm2(x), training=training), x.dtype)
-        return (x, scores) if return_attention_scores else x
+        return (x, *scores) if return_attention_scores else x
 
 
 class DecoderLayer(_TransformerLayer):
@@ -330,15 +339,16 @@ class DecoderLayer(_TransformerLayer):
             memory = self.memory_norm(memory)
         h = self.norm1(x)
         q = h if embedding is None else h + embedding
-        attended, own = self.self_attention(q, q, h, training=training, return_attention_scores=True)
+        options = {"training": training, "return_attention_scores": return_attention_scores}
+        attended, *own = _results(self.self_attention(q, q, h, **options))
         x = self._add(x, attended, training)
         h = self.norm2(x)
         q = h if embedding is None else h + embedding
         k = memory if position is None else memory + position
-        attended, across = self.cross_attention(q, k, memory, training=training, return_attention_scores=True)
+        attended, *across = _results(self.cross_attention(q, k, memory, **options))
         x = self._add(x, attended, training)
         x = x + ops.cast(self.feed_forward(self.norm3(x), training=training), x.dtype)
-        return (x, own, across) if return_attention_scores else x
+        return (x, *own, *across) if return_attention_scores else x
 
     def get_config(self):
         return {**super().get_config(), "norm_memory": self.norm_memory}

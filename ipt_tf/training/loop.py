@@ -6,9 +6,10 @@ again by the same command, ends with the weights of one that was never killed.
 
 import time
 import zlib
+from collections import deque
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import keras
 import numpy as np
@@ -23,24 +24,30 @@ from ipt_tf.training.recipes import Recipe
 from ipt_tf.training.run_folder import RunError
 from ipt_tf.training.validation import Validation
 
+AHEAD = 20
+"""Steps that may be under way before the loss of the first is looked at: looking waits for the device."""
+
 WHITE = 255.0
 """An L1 loss beyond this is no picture's: the run has exploded."""
 
 
 class Trainer(Protocol):
-    """A copy of a model and what trains it; `distributed.Distributed` and `portable.Portable` are such."""
+    """A copy of a model and what trains it; `distributed.Distributed`, `portable.Portable` and `jax.Jax` are such."""
 
     model: IPT
-    average: IPT
-    """Of the moving average of the weights."""
+    """Whose tasks are trained."""
     is_chief: bool
     """Whether this process writes the run's files."""
     lost: tuple[type[Exception], ...]
     """What its methods raise when another worker is gone."""
 
     @property
+    def average(self) -> IPT:
+        """The model of the moving average of the weights."""
+
+    @property
     def step(self) -> int:
-        """Steps done."""
+        """Steps begun."""
 
     @property
     def last_checkpoint(self) -> str | None:
@@ -55,8 +62,8 @@ class Trainer(Protocol):
     def feed(self) -> None:
         """Starts to make the batches of the steps that are still to be done."""
 
-    def train(self, task: str, learning_rate: float, ema: float) -> tuple[float, float]:
-        """Takes one step of a task; returns its loss and the norm of its gradient."""
+    def train(self, task: str, learning_rate: float, ema: float) -> tuple[Any, Any]:
+        """Begins one step of a task; returns its loss and the norm of its gradient, for which `float` may wait."""
 
     def agree(self, number: int, what: str) -> None:
         """Checks that all workers hold the same number; raises RunError on all of them if not."""
@@ -66,11 +73,12 @@ def choose_strategy(name: str, timeout: float) -> Any:
     """Returns where `train` is to compute; asked first of all, before Keras's backend computes anything.
 
     Args:
-        name: see `ipt_tf.training.strategies.make`. On PyTorch there is one device, a GPU where it sees one.
+        name: see `ipt_tf.training.strategies.make`. On PyTorch there is one device, a GPU where it sees one; on JAX
+            `ipt_tf.training.trainers.jax.devices` says which there are.
         timeout: seconds to wait for other workers.
 
     Returns:
-        A tf.distribute.Strategy, or None on PyTorch.
+        A tf.distribute.Strategy, JAX's devices, or None on PyTorch.
 
     Raises:
         RunError: there is no such strategy on this backend, or it cannot be made.
@@ -80,8 +88,12 @@ def choose_strategy(name: str, timeout: float) -> Any:
         from ipt_tf.training import strategies
 
         return strategies.make(name, timeout)
+    if backend == "jax":
+        from ipt_tf.training.trainers import jax
+
+        return jax.devices(name)
     if backend != "torch":
-        raise RunError(f"training runs on Keras's TensorFlow and PyTorch backends, not on {backend}")
+        raise RunError(f"training runs on Keras's TensorFlow, JAX and PyTorch backends, not on {backend}")
     if name not in ("auto", "one"):
         raise RunError(f"strategy {name} needs TensorFlow; on Keras's PyTorch backend there is one device")
     return None
@@ -142,9 +154,23 @@ def _trainer(start: IPT, source: Source, recipe: Recipe, folder: Path, strategy:
         from ipt_tf.training.portable import Portable
 
         return Portable(start, source, recipe, folder)
+    if keras.backend.backend() == "jax":
+        from ipt_tf.training.trainers.jax import Jax
+
+        return Jax(start, source, recipe, folder, strategy)
     from ipt_tf.training.distributed import Distributed
 
     return Distributed(start, source, recipe, folder, strategy)
+
+
+class _Begun(NamedTuple):
+    """A step that was begun: its loss and the norm of its gradient may still be computed."""
+
+    step: int
+    task: str
+    learning_rate: float
+    loss: Any
+    norm: Any
 
 
 class _Run:
@@ -198,18 +224,21 @@ class _Run:
             self._publish(report, steps)  # what training starts from is what it has to beat
         self.trainer.feed()
         saved_at = time.monotonic()
+        under_way: deque[_Begun] = deque()
         for step in range(start, steps):
             task = self._task_of(step)
             learning_rate = self._recipe.learning_rate_at(step, steps)
             loss, norm = self.trainer.train(task, learning_rate, self._recipe.ema_at(step))
-            self._check(step, task, loss, norm)
-            if report:
-                report.step(step + 1, task, loss, norm, learning_rate)
+            under_way.append(_Begun(step, task, learning_rate, loss, norm))
             last = step + 1 == steps
-            if last or time.monotonic() - saved_at > 60 * checkpoint_minutes:
+            saves = last or time.monotonic() - saved_at > 60 * checkpoint_minutes
+            validates = last or (step + 1) % validate_every == 0
+            while len(under_way) > (0 if saves or validates else AHEAD):
+                self._look_at(under_way.popleft(), report)
+            if saves:
                 self.trainer.save()
                 saved_at = time.monotonic()
-            if last or (step + 1) % validate_every == 0:
+            if validates:
                 self._publish(report, steps)
 
     def _resume(self, steps: int) -> int:
@@ -231,18 +260,22 @@ class _Run:
         self.trainer.agree(index, f"the task of step {step}")
         return tasks[index].name
 
-    def _check(self, step: int, task: str, loss: float, norm: float) -> None:
+    def _look_at(self, begun: "_Begun", report: Report | None) -> None:
+        """Waits for a step, reports it, and raises RunError if it went wrong."""
+        loss, norm = float(begun.loss), float(begun.norm)
         if np.isfinite(loss) and np.isfinite(norm) and loss < WHITE:
+            if report:
+                report.step(begun.step + 1, begun.task, loss, norm, begun.learning_rate)
             return
         raise RunError(
-            f"the loss is {loss:g} at step {step} (task {task}); the last good checkpoint is"
+            f"the loss is {loss:g} at step {begun.step} (task {begun.task}); the last good checkpoint is"
             f" {self.last_checkpoint}. Try a smaller learning rate."
         )
 
     def _publish(self, report: Report | None, steps: int) -> None:
         """Validates and saves the averaged weights."""
-        weights = (ops.convert_to_numpy(weight).tobytes() for weight in self.trainer.model.weights)
         done, average = self.trainer.step, self.trainer.average
+        weights = (ops.convert_to_numpy(weight).tobytes() for weight in average.weights)
         self.trainer.agree(zlib.crc32(b"".join(weights)) >> 12, f"their weights at step {done}")
         if not report:
             return

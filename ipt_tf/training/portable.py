@@ -6,31 +6,19 @@ A step moves the weights as `ipt_tf.training.step` does, from the same batches
 
 import itertools
 import math
-import os
 import warnings
-from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import keras
 import numpy as np
-import safetensors.torch
 import torch
 
-from ipt_tf.data import Pairs, Photographs, Source
-from ipt_tf.data.sampling import micro_batches
+from ipt_tf.data import Source
 from ipt_tf.model import checkpoints
 from ipt_tf.model.ipt import IPT
-from ipt_tf.threads import ahead
-from ipt_tf.training import losses, muon
+from ipt_tf.training import checkpoint_files, feeding, losses, muon
 from ipt_tf.training.recipes import BETA_1, BETA_2, EPSILON, Recipe
 from ipt_tf.training.run_folder import RunError
-
-WORKERS = min(8, os.cpu_count() or 1)
-"""Threads that make batches."""
-
-KEPT = 2
-"""Checkpoints that are kept."""
 
 
 class Portable:
@@ -52,9 +40,7 @@ class Portable:
     def __init__(self, start: IPT, source: Source, recipe: Recipe, folder: Path):
         if recipe.xla:
             raise RunError("xla=true compiles TensorFlow's graphs: leave it out on PyTorch")
-        if not isinstance(source, Photographs | Pairs):
-            raise RunError("on PyTorch, photographs and pairs are read from folders alone")
-        self._source, self._recipe, self._folder = source, recipe, folder
+        self._source, self._recipe, self._folder = feeding.from_folders(source), recipe, folder
         keras.utils.set_random_seed(recipe.seed)
         self.model = checkpoints.copy(start, recipe.precision)
         self.model.body.rematerialise = recipe.rematerialise
@@ -76,13 +62,12 @@ class Portable:
     @property
     def last_checkpoint(self) -> str | None:
         """Path of the last checkpoint, if there is one."""
-        found = sorted(self._folder.glob("*.safetensors"))
-        return str(found[-1]) if found else None
+        return checkpoint_files.last(self._folder)
 
     def restore(self, path: str) -> None:
         """Goes back to a checkpoint."""
-        tensors = safetensors.torch.load_file(path)
-        self.step = int(tensors["step"])
+        self.step, arrays = checkpoint_files.load(path)
+        tensors = {name: torch.from_numpy(array) for name, array in arrays.items()}
         with torch.no_grad():
             for name, weight in self._weights().items():
                 weight.copy_(tensors[name])
@@ -90,17 +75,12 @@ class Portable:
             optimizer.load(_without_prefix(name, tensors))
 
     def save(self) -> None:
-        """Writes a checkpoint, and deletes those that are no longer needed."""
-        tensors = {"step": torch.tensor(self.step), **self._weights()}
+        """Writes a checkpoint."""
+        tensors = self._weights()
         for name, optimizer in self._optimizers().items():
             tensors |= {f"{name}.{key}": value for key, value in optimizer.state().items()}
-        self._folder.mkdir(parents=True, exist_ok=True)
-        path = self._folder / f"step-{self.step:09d}.safetensors"
-        beside = path.with_suffix(".part")
-        safetensors.torch.save_file(tensors, beside)
-        os.replace(beside, path)
-        for old in sorted(self._folder.glob("*.safetensors"))[:-KEPT]:
-            old.unlink()
+        arrays = {name: tensor.cpu().numpy() for name, tensor in tensors.items()}
+        checkpoint_files.save(self._folder, self.step, arrays)
 
     def _weights(self) -> dict[str, torch.Tensor]:
         networks = {"weights": self.model, "average": self.average}
@@ -115,21 +95,7 @@ class Portable:
 
     def feed(self) -> None:
         """Starts to make the batches of the steps that are still to be done."""
-        self._stream = self._batches(self.step)
-
-    def _batches(self, first_step: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-        recipe = self._recipe
-        requests = micro_batches(
-            self.model.tasks, recipe.batch_size, recipe.seed, first_step, recipe.accumulate
-        )
-        with ThreadPoolExecutor(WORKERS) as pool:
-            yield from ahead(self._make, requests, pool, depth=2 * WORKERS)
-
-    def _make(self, request: tuple[int, range]) -> tuple[np.ndarray, np.ndarray]:
-        index, positions = request
-        with keras.device("cpu"):  # a GPU has the network to compute
-            task = self.model.tasks[index]
-            return self._source.batch(task, positions, self.model.patch_size, self._recipe.seed)
+        self._stream = feeding.host_batches(self._source, self.model, self._recipe, self.step)
 
     def train(self, task: str, learning_rate: float, ema: float) -> tuple[float, float]:
         """Takes one step of a task; returns its loss and the norm of its gradient."""
