@@ -133,29 +133,23 @@ def _load(
     options: argparse.Namespace,
     task: str | None,
     precision: str = "float32",
-    source: str | Path | None = None,
 ):
     start_keras(threads_per_operation=1)  # restoring calls the network from several threads
     from ipt_tf.model.ipt import IPT
 
     heads = {} if options.num_heads is None else {"num_heads": options.num_heads}
     with _tasks_by_name():
-        return IPT.from_pretrained(source or options.model, task=task, dtype=precision, **heads)
+        return IPT.from_pretrained(options.model, task=task, dtype=precision, **heads)
 
 
 def _load_each(options: argparse.Namespace, tasks: Sequence[str] | None, precision: str = "float32") -> dict:
-    """Returns models by the source of their weights, each of the tasks that these are best for: of all, or of some."""
-    loaded = {} if tasks else {options.model: _load(options, None, precision)}
+    """Returns networks by the source of their weights, each of the tasks that these are best for."""
+    model = _load(options, tasks[0] if tasks and len(tasks) == 1 else None, precision)
     from ipt_tf.model import checkpoints
 
-    def load(source: str | Path, names: list[str]):
-        only = names[0] if len(names) == 1 else None
-        model = loaded[source] if source in loaded else _load(options, only, precision, source)
-        return model.for_tasks(names)
-
     with _tasks_by_name():
-        sources = checkpoints.by_source(options.model, tasks or loaded[options.model].task_names)
-        return {source: load(source, names) for source, names in sources.items()}
+        sources = checkpoints.by_source(options.model, tasks or model.task_names)
+        return {source: model.for_tasks(names) for source, names in sources.items()}
 
 
 @contextlib.contextmanager
@@ -380,6 +374,7 @@ def _add_train(commands) -> None:
     parser.add_argument(
         "--tasks", nargs="+", metavar="T", help="tasks (default: all of --from, or the paper's six)"
     )
+    parser.add_argument("--like", metavar="T", help="a task of --from that tasks new to it start from")
     parser.add_argument(
         "--data", required=True, help="folder of clean photographs, or tfds:NAME of TensorFlow Datasets"
     )
@@ -404,6 +399,12 @@ def _add_run(parser: argparse.ArgumentParser, recipe: str) -> None:
     parser.add_argument(
         "--hold-out", type=int, default=16, metavar="N", help="photographs for validation only (default: 16)"
     )
+    parser.add_argument(
+        "--validate",
+        nargs="+",
+        metavar="DIR",
+        help="other photographs to validate on (or two folders of pairs), instead of holding some out",
+    )
     parser.add_argument("--validate-every", type=int, default=1000, metavar="STEPS", help="(default: 1000)")
     parser.add_argument(
         "--strategy",
@@ -414,6 +415,12 @@ def _add_run(parser: argparse.ArgumentParser, recipe: str) -> None:
     parser.add_argument(
         "--start-timeout", type=float, default=300, metavar="SECONDS", help="wait for workers (default: 300)"
     )
+
+
+def _data(option: str, folders: list[str]) -> str | tuple[str, str]:
+    if len(folders) > 2:
+        raise UsageError(f"{option} takes one folder of photographs, or two of pairs: degraded and clean")
+    return folders[0] if len(folders) == 1 else (folders[0], folders[1])
 
 
 def _recipe(options: argparse.Namespace):
@@ -438,6 +445,7 @@ def _train(options: argparse.Namespace) -> int:
         "start": options.start,
         "layers": options.layers,
         "tasks": options.tasks,
+        "like": options.like,
     }
     with _tasks_by_name():
         pretrain.pretrain(options.data, recipe, options.out, **choices, **_run(options))
@@ -449,6 +457,7 @@ def _run(options: argparse.Namespace) -> dict:
     return {
         "steps": options.steps,
         "held_out": options.hold_out,
+        "validate": _data("--validate", options.validate) if options.validate else None,
         "validate_every": options.validate_every,
         "data_dir": options.data_dir,
         "strategy": options.strategy,
@@ -486,13 +495,11 @@ def _add_finetune(commands) -> None:
 
 def _finetune(options: argparse.Namespace) -> int:
     recipe = _recipe(options)
-    if len(options.data) > 2:
-        raise UsageError("--data takes one folder of photographs, or two of pairs: degraded and clean")
+    data = _data("--data", options.data)
     start_keras()
     from ipt_tf.training import finetune
 
     task = finetune.task_in_file(options.task) if ".py:" in options.task else options.task
-    data = tuple(options.data) if len(options.data) == 2 else options.data[0]
     with _tasks_by_name():
         finetune.finetune(data, task, options.start, recipe, options.out, like=options.like, **_run(options))
     print(options.out / "model")

@@ -20,6 +20,7 @@ from ipt_tf.evaluation.kept import Kept
 from ipt_tf.evaluation.measure import Job, PictureScore, measure, plan
 from ipt_tf.model import checkpoints
 from ipt_tf.model.ipt import IPT
+from ipt_tf.model.joined import JoinedIPT
 from ipt_tf.restoration.official import official_restore
 from ipt_tf.tasks import Task
 
@@ -185,16 +186,16 @@ def evaluate(
         >>> evaluation = evaluate(IPT.from_pretrained(), "bench/Set5", source="ipt_tiny")
         >>> evaluation.network_scores()[0].psnr_y
     """
-    models = model if isinstance(model, Mapping) else {source: model}
-    scored = _scored([task for one in models.values() for task in one.tasks])
+    networks = list(model.items()) if isinstance(model, Mapping) else _networks(model, source)
+    scored = _scored([task for _, one in networks for task in one.tasks])
     tasks = tuple(scored if clamp_noise else map(_unclamped, scored))
     jobs = plan(Path(data), tasks)
     options = {"batch_size": batch_size, "self_ensemble": self_ensemble}
-    by_task = {task: one for one in models.values() for task in one.task_names}
+    by_task = {task: one for _, one in networks for task in one.task_names}
     network = (
         _official(by_task, **options) if official_tiling else _blended(by_task, overlap=overlap, **options)
     )
-    sides = " or ".join(str(side) for side in sorted({one.patch_size for one in models.values()}))
+    sides = " or ".join(str(side) for side in sorted({one.patch_size for _, one in networks}))
     tiles = "of the authors' evaluation" if official_tiling else f"with an overlap of {overlap}, blended"
     others = [baselines.BICUBIC, baselines.INPUT]
     if non_local_means:
@@ -202,7 +203,7 @@ def evaluate(
         others.append(baselines.NON_LOCAL_MEANS)
     conditions = Conditions(
         model=_name(source),
-        weights=tuple(_weights(*item) for item in models.items()),
+        weights=tuple(_weights(*each) for each in networks),
         tiling=f"tiles of {sides} {tiles}{', self-ensemble of 8' if self_ensemble else ''}",
         noise="clamped to 0..255" if clamp_noise else "not clamped",
         baselines=", ".join(method.name for method in others),
@@ -211,6 +212,15 @@ def evaluate(
     kept = Kept(conditions, log) if keep else None
     scores = _measure_all(jobs, methods, kept, log)
     return Evaluation(conditions, Path(data), tasks, methods, tuple(jobs), scores, kept)
+
+
+def _networks(model: IPT, source: str | Path | None) -> list[tuple[str | Path | None, IPT]]:
+    """Returns the networks in a model, each with the source of its weights."""
+    if not isinstance(model, JoinedIPT):
+        return [(source, model)]
+    if source is None:
+        return [(None, part) for part in model.parts]
+    return [(checkpoints.with_task(source, part.task_names[0]), part) for part in model.parts]
 
 
 def _scored(tasks: Sequence[Task]) -> list[Task]:

@@ -22,6 +22,7 @@ import safetensors.numpy
 from ipt_tf._version import __version__
 from ipt_tf.model import downloads, presets, torch_files
 from ipt_tf.model.ipt import IPT, MEAN_RGB
+from ipt_tf.model.joined import JoinedIPT
 from ipt_tf.model.layers import Attention, FeedForward
 from ipt_tf.model.torch_files import CheckpointError
 from ipt_tf.tasks import OFFICIAL_TASKS, Task, UnknownTaskError, find
@@ -155,6 +156,8 @@ def arguments(model: IPT) -> dict[str, Any]:
 
 def copy(model: IPT, precision: str = "float32") -> IPT:
     """Returns a model of the same weights, which computes in the given precision, a policy of Keras."""
+    if isinstance(model, JoinedIPT):
+        return JoinedIPT([copy(part, precision) for part in model.parts], model.task_names)
     other = type(model)(**{**arguments(model), "tasks": model.tasks}, dtype=precision)
     for weight, value in zip(other.weights, model.weights, strict=True):
         weight.assign(value)
@@ -339,9 +342,10 @@ def load(
     """Loads a model: a preset, a folder that `save` wrote or the weights in it, or one of the authors' files.
 
     Args:
-        source: a preset's name, a path, or the URL of a file with its hash (`ipt_tf.model.downloads.fetch`).
-        task: keep only this task; for a single-task file, what it restores. Where a folder has better weights for it
-            in a folder of its name, or of several tasks' names joined by +, these are taken.
+        source: a preset's name, a path, or the URL of a file with its hash (`ipt_tf.model.downloads.fetch`). Where a
+            folder has better weights for some tasks in folders named after them (joined by +, if they are several),
+            these are taken: the model is a `JoinedIPT`.
+        task: keep only this task; for a single-task file, what it restores.
         tasks: what the tails of an official file restore, in their order, where it cannot be known.
         num_heads: attention heads of an official file (default: the paper's 12).
         pos_every: whether an official file was trained with that option.
@@ -351,11 +355,14 @@ def load(
         CheckpointError: the file is damaged, or its contents do not fit.
     """
     path = _located(with_task(source, task))
+    beside = _beside(path) if task is None else {}
     has_options = tasks is not None or num_heads is not None or pos_every
     if path.is_dir() and has_options:
         raise ValueError(
             f"tasks, num_heads and pos_every are for official files; {source} has its own in {CONFIG}"
         )
+    if beside:
+        return _join(path, beside)
     if path.is_dir():
         model = _load_folder(path)
     elif not has_options and (config := _config_in(path)):
@@ -363,6 +370,16 @@ def load(
     else:
         return _load_official(path, task, tasks, num_heads, pos_every)
     return model if task is None else _only(model, task, path)
+
+
+def _join(folder: Path, beside: dict[str, list[str]]) -> JoinedIPT:
+    """Returns the tasks of a folder and of those inside it, each with the weights that are for it alone."""
+    shared = _load_folder(folder)
+    better = [name for names in beside.values() for name in names]
+    rest = [name for name in shared.task_names if name not in better]
+    parts = [shared.for_tasks(rest)] if rest else []
+    parts += [_load_folder(folder / name) for name in beside]
+    return JoinedIPT(parts, [*dict.fromkeys([*shared.task_names, *better])])
 
 
 def _only(model: IPT, task: str, folder: Path) -> IPT:
@@ -404,6 +421,8 @@ def by_source(source: str | Path, tasks: Sequence[str]) -> dict[str | Path, list
 
 def _beside(folder: Path) -> dict[str, list[str]]:
     """Returns the tasks of the folders of weights inside one, by their names: each is its tasks, joined by +."""
+    if not (folder / CONFIG).is_file():  # the folder of a run, say
+        return {}
     names = sorted(path.parent.name for path in folder.glob(f"*/{CONFIG}"))
     return {name: name.split("+") for name in names}
 
@@ -440,8 +459,10 @@ def _located(source: str | Path) -> Path:
     path = Path(source)
     if path.exists():
         return path
-    if str(path.parent) in presets.NAMES and (presets.WEIGHTS / path).is_dir():
-        return presets.WEIGHTS / path  # ipt_tiny/denoise_50
+    if str(path.parent) in presets.NAMES and (presets.WEIGHTS / path).exists():
+        return (
+            presets.WEIGHTS / path
+        )  # ipt_tiny/denoise_50, or ipt_tiny/model.safetensors, the shared weights
     if path.suffix or len(path.parts) > 1:
         raise ValueError(f"{source} does not exist")
     try:

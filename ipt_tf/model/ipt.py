@@ -257,13 +257,38 @@ class IPT(keras.Model):
         Example:
             >>> model.adapt(Task("denoise_10", degrade=gaussian_noise(10)), like="denoise_30")
         """
-        old = self.for_task(like)
-        if old.task().scale != task.scale:
-            raise ValueError(
-                f"task {task.name} has scale {task.scale}, {like} has {old.task().scale}: a tail enlarges by one scale"
-            )
-        new = type(self)(**{**old.get_config(), "tasks": [task], "name": task.name})
-        for weight, value in zip(new.weights, old.weights, strict=True):
+        return self.extended([task], like)
+
+    def extended(self, tasks: Sequence[str | Task], like: str | None = None) -> "IPT":
+        """Returns a model of some tasks, with weights of its own: those of this model, where it has the task.
+
+        Args:
+            tasks: names of tasks that this model has or not, or `Task`s, which are new to it.
+            like: for new ones: name of a task of this model, of the same scale, whose head, tail and embedding they
+                begin with.
+
+        Raises:
+            ValueError: there are new tasks without `like`, or of another scale.
+
+        Example:
+            >>> model.extended(["denoise", "camera"], like="denoise")
+        """
+        sources = [task if task in self.task_names else like for task in tasks]
+        for task, source in zip(map(_as_task, tasks), sources, strict=True):
+            if source is None:
+                raise ValueError(
+                    f"these weights have no task {task.name}: name one to start from (like=..., --like) of"
+                    f" {', '.join(self.task_names)}"
+                )
+            if (scale := self.task(source).scale) != task.scale:
+                raise ValueError(
+                    f"task {task.name} has scale {task.scale}, {source} has {scale}: a tail enlarges by one scale"
+                )
+        new = type(self)(**{**self.get_config(), "tasks": tasks, "name": None})
+        pairs = list(zip(new.body.weights, self.body.weights, strict=True))
+        for name, source in zip(new.task_names, sources, strict=True):
+            pairs += zip(new.own_weights(name), self.own_weights(str(source)), strict=True)
+        for weight, value in pairs:
             weight.assign(value)
         return new
 
@@ -280,7 +305,7 @@ class IPT(keras.Model):
             ValueError: this network has more layers.
 
         Example:
-            >>> deeper = IPT.from_pretrained("ipt_tiny").grow(num_layers=6)
+            >>> deeper = IPT.from_pretrained("ipt_tiny", task="derain").grow(num_layers=6)
         """
         from ipt_tf.model import checkpoints
 
@@ -391,13 +416,15 @@ class IPT(keras.Model):
     ) -> "IPT":
         """Returns a model with weights: a preset's, those that were saved, here or elsewhere, or the authors'.
 
+        Each task has the weights that are best for it. Where these are not all of one network, as in `"ipt_tiny"`, the
+        model is a `ipt_tf.model.joined.JoinedIPT`, which restores and exports like any other.
+
         Args:
             source: `"ipt_tiny"`, whose weights ship with the package; a folder that `save_pretrained` wrote, or the
                 `model.safetensors` in it; the URL of such a file, ending with `#sha256=` and its hash; or a
                 checkpoint of the authors (`IPT_pretrain.pt`, `IPT_sr2.pt` ..., or .safetensors), which is read
                 without PyTorch.
-            task: keep only this task, with better weights where there are such for it beside the others, as
-                `"ipt_tiny"` has for each of its tasks; for a file with one task of scale 1, what it restores.
+            task: keep only this task; for a file with one task of scale 1, what it restores.
             dtype: Keras's policy of the body: `"mixed_bfloat16"` is faster where the processor has it.
             options: for the authors' files: `tasks`, `num_heads`, `pos_every`; see
                 `ipt_tf.model.checkpoints.load`.

@@ -1,5 +1,6 @@
 """Fine-tuning: one task of a trained network, or a task that it has never seen."""
 
+import functools
 import importlib.util
 from collections.abc import Callable
 from pathlib import Path
@@ -25,6 +26,7 @@ def finetune(
     steps: int,
     like: str | None = None,
     data_dir: str | Path | None = None,
+    validate: Data | None = None,
     strategy: str = "auto",
     start_timeout: float = 300.0,
     log: Callable[[str], None] = print,
@@ -45,6 +47,7 @@ def finetune(
         steps: length of the run.
         like: for a task that `start` does not have: one that it has, of the same scale.
         data_dir: where TensorFlow Datasets keeps its datasets.
+        validate: other data, to validate on; by default some of `data` are held out of training.
         strategy: see `ipt_tf.training.strategies.make`; on Keras's PyTorch backend there is one device.
         start_timeout: seconds to wait for other workers.
         log: called with each line of progress.
@@ -64,9 +67,20 @@ def finetune(
     keras.utils.set_random_seed(recipe.seed)
     begun_as = like or (task if isinstance(task, str) else task.name)
     model = one_task(IPT.from_pretrained(checkpoints.with_task(start, begun_as)), task, like)
-    source = open_source(data, model.tasks, model.patch_size, data_dir, log)
+    opened = functools.partial(
+        open_source, tasks=model.tasks, patch_size=model.patch_size, data_dir=data_dir, log=log
+    )
     return loop.train(
-        model, source, recipe, out, steps=steps, strategy=chosen, origin=str(start), log=log, **options
+        model,
+        opened(data),
+        recipe,
+        out,
+        steps=steps,
+        strategy=chosen,
+        origin=str(start),
+        validate_on=None if validate is None else opened(validate),
+        log=log,
+        **options,
     )
 
 
@@ -75,12 +89,8 @@ def one_task(model: IPT, task: str | Task, like: str | None) -> IPT:
     name = task if isinstance(task, str) else task.name
     if name in model.task_names and isinstance(task, str):
         return model.for_task(name)
-    if like is None and name not in model.task_names:
-        raise ValueError(
-            f"these weights have no task {name}: name one to start from (like=..., --like) of"
-            f" {', '.join(model.task_names)}"
-        )
-    return model.adapt(tasks.find(task) if isinstance(task, str) else task, like or name)
+    chosen = tasks.find(task) if isinstance(task, str) else task
+    return model.extended([chosen], like or (name if name in model.task_names else None))
 
 
 def task_in_file(reference: str) -> Task:

@@ -108,6 +108,7 @@ def train(
     steps: int,
     strategy: Any = None,
     held_out: int = 16,
+    validate_on: Source | None = None,
     origin: str = "",
     checkpoint_minutes: float = 3.0,
     validate_every: int = 1000,
@@ -125,7 +126,8 @@ def train(
         steps: length of the run. A larger number than last time extends it (and its learning-rate decay moves to
             the new end).
         strategy: where to train, from `choose_strategy`; one device by default.
-        held_out: pictures kept for validation only.
+        held_out: pictures kept for validation only, where nothing else is given to validate on.
+        validate_on: other pictures to validate on; then all of `source` are trained on.
         origin: where the weights of `start` come from, for the record.
         checkpoint_minutes: at most so much work is lost when the run is killed.
         validate_every: steps between validations, each of which saves the model; the first is before training.
@@ -138,7 +140,7 @@ def train(
         RunError: `out` holds a run with other settings or a longer one; the loss stopped being a number or
             exploded; or a worker was lost.
     """
-    run = _Run(start, source, recipe, Path(out), strategy, held_out, origin, log)
+    run = _Run(start, source, recipe, Path(out), strategy, held_out, validate_on, origin, log)
     try:
         run.go(steps, checkpoint_minutes, validate_every)
     except run.trainer.lost as error:
@@ -184,13 +186,16 @@ class _Run:
         out: Path,
         strategy: Any,
         held_out: int,
+        validate_on: Source | None,
         origin: str,
         log: Callable[[str], None],
     ):
         self._recipe, self._out = recipe, out
         # Whatever the seed, the same: a run that goes on from another's weights must not be judged by photographs
         # that those were trained on.
-        train_on, validate_on = source.split(held_out, 0, recipe.fraction)
+        held_out = held_out if validate_on is None else 0
+        train_on, left = source.split(held_out, 0, recipe.fraction)
+        validated = validate_on or left
         self.trainer = _trainer(start, train_on, recipe, out / "checkpoints", strategy)
         self._log = log if self.trainer.is_chief else lambda line: None
         self._settings = {
@@ -200,10 +205,11 @@ class _Run:
             "recipe": recipe.as_dict(),
             "held_out": held_out,
             "pictures": source.names,
+            "validate_on": None if validate_on is None else validate_on.names,
         }
         self._validation = (
-            Validation(validate_on, start.tasks, start.patch_size)
-            if self.trainer.is_chief and validate_on
+            Validation(validated, start.tasks, start.patch_size)
+            if self.trainer.is_chief and validated
             else None
         )
 

@@ -1,5 +1,6 @@
 """Pre-training: one network, many tasks, a folder of clean photographs."""
 
+import functools
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -8,6 +9,7 @@ import keras
 from ipt_tf.data import open_source
 from ipt_tf.model import presets
 from ipt_tf.model.ipt import IPT
+from ipt_tf.model.joined import JoinedIPT
 from ipt_tf.training import loop
 from ipt_tf.training.recipes import Recipe
 
@@ -22,7 +24,9 @@ def pretrain(
     start: str | Path | None = None,
     layers: int | None = None,
     tasks: Sequence[str] | None = None,
+    like: str | None = None,
     data_dir: str | Path | None = None,
+    validate: str | Path | None = None,
     strategy: str = "auto",
     start_timeout: float = 300.0,
     log: Callable[[str], None] = print,
@@ -41,7 +45,9 @@ def pretrain(
             heads and tails alone, which learn the fastest (`IPT.without_body`); with more than `start` has it is grown
             (`IPT.grow`).
         tasks: names; default: all of `start`, or the paper's six.
+        like: for tasks that `start` does not have: one that it has, of the same scale, as which they begin.
         data_dir: where TensorFlow Datasets keeps its datasets.
+        validate: other data, to validate on; by default some of `data` are held out of training.
         strategy: see `ipt_tf.training.strategies.make`; on Keras's PyTorch backend there is one device.
         start_timeout: seconds to wait for other workers.
         log: called with each line of progress.
@@ -58,20 +64,36 @@ def pretrain(
     if start is None:
         model = IPT(**{**presets.find(preset).config, **_depth(layers), "tasks": tasks})
     else:
-        model = IPT.from_pretrained(start)
-        model = model.for_tasks(tasks) if tasks else model
+        model = _chosen(IPT.from_pretrained(start), start, tasks, like)
         model = model if layers is None else model.grow(layers) if layers else model.without_body()
+    opened = functools.partial(
+        open_source, tasks=model.tasks, patch_size=model.patch_size, data_dir=data_dir, log=log
+    )
     return loop.train(
         model,
-        open_source(data, model.tasks, model.patch_size, data_dir, log),
+        opened(data),
         recipe,
         out,
         steps=steps,
         strategy=chosen,
         origin=str(start or ""),
+        validate_on=None if validate is None else opened(validate),
         log=log,
         **options,
     )
+
+
+def _chosen(model: IPT, start: str | Path, tasks: Sequence[str] | None, like: str | None) -> IPT:
+    """Returns the tasks of a model that are to be trained, with those that are new to it."""
+    if tasks and not set(tasks) <= set(model.task_names):
+        return model.extended(tasks, like)
+    model = model.for_tasks(tasks) if tasks else model
+    if isinstance(model, JoinedIPT):
+        raise ValueError(
+            f"{start}: {model.explanation}. Weights that all tasks share, where there are such, are in"
+            f" {start}/model.safetensors"
+        )
+    return model
 
 
 def _depth(layers: int | None) -> dict:

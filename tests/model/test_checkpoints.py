@@ -301,12 +301,24 @@ def preset(tmp_path, monkeypatch):
     return folder
 
 
-def test_weights_for_one_task_alone_are_taken_where_that_task_alone_is_wanted(preset):
-    both, tuned = IPT.from_pretrained("ipt_tiny"), IPT.from_pretrained("ipt_tiny", task="denoise_50")
-    assert (both.task_names, tuned.task_names) == (["sr_x2", "denoise_50"], ["denoise_50"])
-    same_weights(tuned, IPT.from_pretrained(preset / "denoise_50"), rtol=0, atol=0)
-    np.testing.assert_array_equal(np.array(tuned.body.position), np.array(both.body.position) + 1)
-    same_weights(both.for_task("sr_x2"), IPT.from_pretrained("ipt_tiny", task="sr_x2"), rtol=0, atol=0)
+def test_every_task_has_the_weights_that_are_for_it_alone_however_it_is_asked_for(preset):
+    model, tuned = IPT.from_pretrained("ipt_tiny"), IPT.from_pretrained(preset / "denoise_50")
+    assert model.task_names == ["sr_x2", "denoise_50", "denoise"]
+    for found in (
+        IPT.from_pretrained("ipt_tiny", task="denoise_50"),
+        IPT.from_pretrained(preset).for_task("denoise_50"),
+        model.for_task("denoise_50"),
+    ):
+        same_weights(found, tuned, rtol=0, atol=0)
+    same_weights(model.for_task("sr_x2"), IPT.from_pretrained("ipt_tiny", task="sr_x2"), rtol=0, atol=0)
+
+
+def test_the_weights_that_all_share_are_there_by_their_name(preset):
+    for name in ("ipt_tiny/model.safetensors", preset / "model.safetensors"):
+        shared = IPT.from_pretrained(name)
+        assert shared.task_names == ["sr_x2", "denoise_50"]
+        tuned = IPT.from_pretrained("ipt_tiny", task="denoise_50")
+        np.testing.assert_array_equal(np.array(tuned.body.position), np.array(shared.body.position) + 1)
 
 
 def test_weights_for_one_task_alone_may_be_for_a_task_that_the_others_lack(preset):
@@ -314,6 +326,13 @@ def test_weights_for_one_task_alone_may_be_for_a_task_that_the_others_lack(prese
     assert IPT.from_pretrained(preset, task="denoise").task_names == ["denoise"]
     with pytest.raises(ValueError, match=r"it has sr_x2, denoise_50; beside it are weights for denoise$"):
         IPT.from_pretrained("ipt_tiny", task="derain")
+
+
+def test_a_folder_of_folders_is_no_model(preset):
+    """As the folder of a run is, whose model/ and best/ are models."""
+    (preset / checkpoints.CONFIG).unlink()
+    with pytest.raises(ValueError, match="is not a saved model"):
+        IPT.from_pretrained(preset)
 
 
 def test_weights_for_one_task_alone_have_a_name_of_their_own(preset):
@@ -343,13 +362,13 @@ def test_weights_beside_the_others_may_be_for_several_tasks(preset):
 
 
 def test_weights_for_one_task_alone_survive_saving_the_others_again(preset):
-    IPT.from_pretrained("ipt_tiny").save_pretrained(preset)
+    IPT.from_pretrained("ipt_tiny/model.safetensors").save_pretrained(preset)
     assert IPT.from_pretrained("ipt_tiny", task="denoise").task_names == ["denoise"]
 
 
 def test_the_shipped_weights_are_those_their_config_names():
     folder = presets.find("ipt_tiny").folder
-    model = IPT.from_pretrained()
+    model = IPT.from_pretrained("ipt_tiny/model.safetensors")
     assert json.loads((folder / checkpoints.CONFIG).read_text())["config"] == {
         key: value for key, value in model.get_config().items() if key not in ("name", "trainable", "dtype")
     }
