@@ -86,7 +86,7 @@ def _options(arguments: list[str] | None) -> argparse.Namespace:
     )
     parser.add_argument("--rounds", type=int, default=5, help="rounds of every figure (default: 5)")
     parser.add_argument("--megapixels", nargs="+", type=float, default=[0.1, 0.3, 1, 3, 12])
-    parser.add_argument("--data", type=Path, help="the photographs that ipt_tiny was trained on, for overlap")
+    parser.add_argument("--data", type=Path, help="photographs that ipt_tiny was not trained on, for overlap")
     parser.add_argument("--photographs", type=int, default=8, help="how many of the 16 held out (default: 8)")
     parser.add_argument("--tasks", nargs="+", default=["sr_x2", "denoise_50", "derain"], help="of overlap")
     parser.add_argument("--official", type=Path, help="checkout of the authors' code")

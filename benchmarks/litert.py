@@ -2,8 +2,9 @@
 
     python -m benchmarks.litert --data PHOTOGRAPHS [--model ipt_tiny] [--tasks sr_x2 ...]
 
-PSNR is on RGB, rounded to 8 bits, over the central 96 x 96 input pixels of photographs that `ipt train` holds out of
-training. Times are medians of rounds in which TensorFlow and all variants have their turn, a tile a call, on all cores.
+PSNR is on RGB, rounded to 8 bits, over the central 96 x 96 input pixels of 16 of these photographs, which should be
+none that the weights were trained on. Times are medians of rounds in which TensorFlow and all variants have their turn,
+a tile a call, on all cores.
 """
 
 import argparse

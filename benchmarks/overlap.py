@@ -1,6 +1,6 @@
 """What the overlap of tiles gains: PSNR on photographs held out of training, against the largest overlap.
 
-The photographs are those that `ipt train --data FOLDER` holds out; no benchmark picture.
+No benchmark picture is among them.
 """
 
 from pathlib import Path
@@ -25,9 +25,9 @@ def measure(preset: str, data: Path, tasks: list[str], photographs: int) -> list
 
     Args:
         preset: name of a preset that has weights.
-        data: folder of the photographs that it was trained on.
+        data: folder of photographs that it was not trained on.
         tasks: names.
-        photographs: how many of those that were held out.
+        photographs: how many of them.
     """
     chosen = held_out(data, photographs)
     rows = []

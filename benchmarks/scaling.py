@@ -65,7 +65,7 @@ def rate_of(count: int, options: argparse.Namespace) -> float:
 
 def worker_rate(options: argparse.Namespace) -> float:
     """Returns this worker's patches per second, of the median step."""
-    from ipt_tf.training import strategies
+    from ipt_tf.training.trainers.tensorflow import strategies
 
     strategy = strategies.make("workers", timeout=120)
     import keras

@@ -19,9 +19,9 @@ import tensorflow as tf
 from ipt_tf import IPT
 from ipt_tf.data import Photographs, batches, task_of_step
 from ipt_tf.model import presets
-from ipt_tf.training.optimizers import TaskOptimizers
 from ipt_tf.training.recipes import Recipe
-from ipt_tf.training.step import Step
+from ipt_tf.training.trainers.tensorflow.optimizers import TaskOptimizers
+from ipt_tf.training.trainers.tensorflow.step import Step
 
 FIT_TASK = "denoise_50"
 

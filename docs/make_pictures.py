@@ -1,7 +1,7 @@
 """Makes the pictures of the page on tasks: `python docs/make_pictures.py`.
 
 The photographs are those that ship, degraded as each task's benchmark inputs are, and restored by `ipt_tiny`. The crop
-is the one with the most detail, by the rule that the evaluation's figures follow. Three more have what the network has
+is the one with the most detail, by the rule that the evaluation's figures follow. Four more have what the network has
 not seen, and show how it fails.
 """
 
@@ -26,6 +26,7 @@ PHOTOGRAPHS = {
     "denoise_50": "chelsea",
     "denoise": "brick",
     "jpeg": "dandelion",
+    "camera": "handwriting",
 }
 LEVELS = {"denoise": "denoise_10", "jpeg": "jpeg_20"}
 """What makes the inputs of tasks of varying strength."""
@@ -60,7 +61,7 @@ def _show(model: IPT, photograph: str, degraded: np.ndarray, clean: np.ndarray, 
     print(f"| {file} | {photograph} | {old:.2f} | {new:.2f} |")
 
 
-def _noise_of_a_camera(clean: np.ndarray) -> np.ndarray:
+def _coarse_noise(clean: np.ndarray) -> np.ndarray:
     """Noise whose neighbours are alike, as demosaicing leaves it: standard deviation 20, means of 3 x 3 pixels."""
     noise = np.random.default_rng(0).normal(size=clean.shape)
     for axis in (0, 1):
@@ -84,18 +85,25 @@ def _snow(clean: np.ndarray) -> np.ndarray:
     return metrics.quantize(clean * (1 - opacity) + 255 * opacity).astype(np.uint8)
 
 
-def _shrunken_jpeg(clean: np.ndarray) -> np.ndarray:
-    """A JPEG file of quality 10, made smaller by a third after: its blocks are 5 pixels wide, not 8."""
+def _enlarged_jpeg(clean: np.ndarray) -> np.ndarray:
+    """A JPEG file of quality 10, made twice as large after: its blocks are 16 pixels wide, not 8."""
     height, width, _ = clean.shape
-    larger = Image.fromarray(clean).resize((width * 3 // 2, height * 3 // 2), Image.Resampling.BICUBIC)
-    compressed, _ = tasks.pick("jpeg_10", tasks.find("jpeg").levels).pair(np.asarray(larger))
+    smaller = Image.fromarray(clean).resize((width // 2, height // 2), Image.Resampling.BICUBIC)
+    compressed, _ = tasks.pick("jpeg_10", tasks.find("jpeg").levels).pair(np.asarray(smaller))
     return np.asarray(Image.fromarray(compressed).resize((width, height), Image.Resampling.BICUBIC))
 
 
+def _small_and_noisy(clean: np.ndarray) -> np.ndarray:
+    """A quarter as high and wide, with Gaussian noise of standard deviation 8 after."""
+    small, _ = tasks.find("sr_x4").pair(clean)
+    return tasks.find("denoise_8").pair(small)[0]
+
+
 FAILURES = {
-    "fails_noise": ("denoise", "chelsea", _noise_of_a_camera),
+    "fails_noise": ("denoise", "chelsea", _coarse_noise),
     "fails_snow": ("derain", "moose", _snow),
-    "fails_jpeg": ("jpeg", "dandelion", _shrunken_jpeg),
+    "fails_jpeg": ("jpeg", "dandelion", _enlarged_jpeg),
+    "fails_small": ("sr_x4", "rocket", _small_and_noisy),
 }
 
 

@@ -32,7 +32,7 @@ WHITE = 255.0
 
 
 class Trainer(Protocol):
-    """A copy of a model and what trains it; `distributed.Distributed`, `portable.Portable` and `jax.Jax` are such."""
+    """A copy of a model and what trains it; `ipt_tf.training.trainers` has one for each backend."""
 
     model: IPT
     """Whose tasks are trained."""
@@ -73,8 +73,8 @@ def choose_strategy(name: str, timeout: float) -> Any:
     """Returns where `train` is to compute; asked first of all, before Keras's backend computes anything.
 
     Args:
-        name: see `ipt_tf.training.strategies.make`. On PyTorch there is one device, a GPU where it sees one; on JAX
-            `ipt_tf.training.trainers.jax.devices` says which there are.
+        name: on TensorFlow, a strategy of `ipt_tf.training.trainers.tensorflow.strategies.make`; on JAX, one of
+            `ipt_tf.training.trainers.jax.devices`; on PyTorch there is one device, a GPU where it sees one.
         timeout: seconds to wait for other workers.
 
     Returns:
@@ -85,7 +85,7 @@ def choose_strategy(name: str, timeout: float) -> Any:
     """
     backend = keras.backend.backend()
     if backend == "tensorflow":
-        from ipt_tf.training import strategies
+        from ipt_tf.training.trainers.tensorflow import strategies
 
         return strategies.make(name, timeout)
     if backend == "jax":
@@ -153,14 +153,14 @@ def train(
 
 def _trainer(start: IPT, source: Source, recipe: Recipe, folder: Path, strategy: Any) -> Trainer:
     if keras.backend.backend() == "torch":
-        from ipt_tf.training.portable import Portable
+        from ipt_tf.training.trainers.pytorch import Portable
 
         return Portable(start, source, recipe, folder)
     if keras.backend.backend() == "jax":
         from ipt_tf.training.trainers.jax import Jax
 
         return Jax(start, source, recipe, folder, strategy)
-    from ipt_tf.training.distributed import Distributed
+    from ipt_tf.training.trainers.tensorflow.distributed import Distributed
 
     return Distributed(start, source, recipe, folder, strategy)
 

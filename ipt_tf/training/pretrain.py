@@ -48,7 +48,7 @@ def pretrain(
         like: for tasks that `start` does not have: one that it has, of the same scale, as which they begin.
         data_dir: where TensorFlow Datasets keeps its datasets.
         validate: other data, to validate on; by default some of `data` are held out of training.
-        strategy: see `ipt_tf.training.strategies.make`; on Keras's PyTorch backend there is one device.
+        strategy: where to train; see `ipt_tf.training.loop.choose_strategy`.
         start_timeout: seconds to wait for other workers.
         log: called with each line of progress.
         **options: further options of `ipt_tf.training.loop.train`: held_out, validate_every, checkpoint_minutes.

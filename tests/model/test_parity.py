@@ -11,10 +11,10 @@ import tensorflow as tf
 
 from ipt_tf import IPT
 from ipt_tf.model import checkpoints
-from ipt_tf.training import optimizers
-from ipt_tf.training.optimizers import TaskOptimizers
 from ipt_tf.training.recipes import Recipe
-from ipt_tf.training.step import Step
+from ipt_tf.training.trainers.tensorflow import optimizers
+from ipt_tf.training.trainers.tensorflow.optimizers import TaskOptimizers
+from ipt_tf.training.trainers.tensorflow.step import Step
 
 FIXTURES = Path(__file__).parents[1] / "fixtures"
 MICRO = sorted(path.stem for path in (FIXTURES / "micro").glob("*.json"))

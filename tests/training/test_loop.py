@@ -17,9 +17,9 @@ from ipt_tf import IPT
 from ipt_tf.data import Photographs
 from ipt_tf.training import loop
 from ipt_tf.training.losses import paper_contrastive
-from ipt_tf.training.optimizers import TaskOptimizers
 from ipt_tf.training.recipes import Recipe
-from ipt_tf.training.step import Step
+from ipt_tf.training.trainers.tensorflow.optimizers import TaskOptimizers
+from ipt_tf.training.trainers.tensorflow.step import Step
 
 CONFIG = {
     "tasks": ["sr_x2", "denoise_50"],

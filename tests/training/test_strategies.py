@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import safetensors.numpy
 
-from ipt_tf.training import strategies
+from ipt_tf.training.trainers.tensorflow import strategies
 
 WORKER = Path(__file__).with_name("worker.py")
 STEPS = 8

@@ -9,7 +9,7 @@ os.environ["CUDA_VISIBLE_DEVICES"] = ""
 def main(photographs, out, steps, devices, strategy, minutes="3"):
     import tensorflow as tf
 
-    from ipt_tf.training import strategies
+    from ipt_tf.training.trainers.tensorflow import strategies
 
     cpu = tf.config.list_physical_devices("CPU")[0]
     tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * int(devices))

@@ -269,10 +269,15 @@ class Jax:
         def of_batch(batch):
             return jax.value_and_grad(self._loss, argnums=1)(task, weights, frozen, *batch)
 
-        if inputs.shape[0] == 1:
+        def add(total, batch):
+            return jax.tree_util.tree_map(jnp.add, total, of_batch(batch)), None
+
+        count = inputs.shape[0]
+        if count == 1:
             return of_batch((inputs[0], targets[0]))
-        parts = jax.lax.map(of_batch, (inputs, targets))
-        return jax.tree_util.tree_map(lambda part: jnp.mean(part, axis=0), parts)
+        nothing = jax.tree_util.tree_map(jnp.zeros_like, (jnp.float32(0), weights))
+        total, _ = jax.lax.scan(add, nothing, (inputs, targets))
+        return jax.tree_util.tree_map(lambda each: each / count, total)
 
     def _loss(self, task, weights, frozen, inputs, targets):
         """Equation 6 of the paper, with the given weights in place of the model's."""

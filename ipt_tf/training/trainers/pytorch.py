@@ -1,6 +1,6 @@
 """Training on Keras's PyTorch backend: one device, no TensorFlow.
 
-A step moves the weights as `ipt_tf.training.step` does, from the same batches
+A step moves the weights as `ipt_tf.training.trainers.tensorflow.step` does, from the same batches
 (`tests/training/test_portable.py` compares five steps of both).
 """
 

@@ -6,8 +6,8 @@ import tensorflow as tf
 
 from ipt_tf.model.ipt import IPT
 from ipt_tf.training import losses
-from ipt_tf.training.optimizers import TaskOptimizers
 from ipt_tf.training.recipes import Recipe
+from ipt_tf.training.trainers.tensorflow.optimizers import TaskOptimizers
 
 
 class Step:

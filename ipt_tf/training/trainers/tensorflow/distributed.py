@@ -8,10 +8,10 @@ import tensorflow as tf
 from ipt_tf.data import Source, batches
 from ipt_tf.model import checkpoints
 from ipt_tf.model.ipt import IPT
-from ipt_tf.training import strategies
-from ipt_tf.training.optimizers import TaskOptimizers
 from ipt_tf.training.recipes import Recipe
-from ipt_tf.training.step import Step
+from ipt_tf.training.trainers.tensorflow import strategies
+from ipt_tf.training.trainers.tensorflow.optimizers import TaskOptimizers
+from ipt_tf.training.trainers.tensorflow.step import Step
 
 
 class Distributed:
@@ -22,7 +22,7 @@ class Distributed:
         source: examples to train on.
         recipe: how to train.
         folder: of the checkpoints, which all workers share.
-        strategy: from `ipt_tf.training.strategies.make`; one device by default.
+        strategy: from `ipt_tf.training.trainers.tensorflow.strategies.make`; one device by default.
     """
 
     def __init__(
@@ -104,5 +104,5 @@ class Distributed:
         return loss, norm
 
     def agree(self, number: int, what: str) -> None:
-        """Checks that all workers hold the same number; see `ipt_tf.training.strategies.agree`."""
+        """Checks that all workers hold the same number; see `ipt_tf.training.trainers.tensorflow.strategies.agree`."""
         strategies.agree(self._strategy, number, what)

@@ -1,0 +1,1 @@
+"""Training by TensorFlow, under its strategies: one device, replicas, workers."""
