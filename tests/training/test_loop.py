@@ -204,7 +204,7 @@ def test_the_same_photographs_are_held_out_whatever_the_seed(photographs, tmp_pa
         recipe = replace(RECIPE, seed=seed)
         keras.utils.set_random_seed(0)
         source = Photographs.of_folder(photographs, smallest_side=96)
-        loop._Run(IPT(**CONFIG), source, recipe, tmp_path, None, 2, "", print)
+        loop._Run(IPT(**CONFIG), source, recipe, tmp_path, None, 2, None, "", print)
     assert held_out[0] == held_out[1]
 
 

@@ -220,6 +220,7 @@ const TASKS = {
   derain: { title: "Remove rain", degradation: "add rain" },
   denoise: { title: "Denoise", degradation: "add noise" },
   jpeg: { title: "Mend JPEG", degradation: "compress it" },
+  camera: { title: "Remove camera noise", degradation: "add camera noise" },
 };
 
 function title({ name, scale, sigma }) {
