@@ -273,8 +273,12 @@ class IPT(keras.Model):
         Example:
             >>> model.extended(["denoise", "camera"], like="denoise")
         """
-        sources = [task if task in self.task_names else like for task in tasks]
-        for task, source in zip(map(_as_task, tasks), sources, strict=True):
+        known = [task if task in self.task_names else None for task in tasks]
+        chosen = [
+            self.task(name) if name else _as_task(task) for name, task in zip(known, tasks, strict=True)
+        ]
+        begins_as = [name or like for name in known]
+        for task, source in zip(chosen, begins_as, strict=True):
             if source is None:
                 raise ValueError(
                     f"these weights have no task {task.name}: name one to start from (like=..., --like) of"
@@ -284,10 +288,11 @@ class IPT(keras.Model):
                 raise ValueError(
                     f"task {task.name} has scale {task.scale}, {source} has {scale}: a tail enlarges by one scale"
                 )
-        new = type(self)(**{**self.get_config(), "tasks": tasks, "name": None})
+        name = chosen[0].name if len(chosen) == 1 else None
+        new = type(self)(**{**self.get_config(), "tasks": chosen, "name": name})
         pairs = list(zip(new.body.weights, self.body.weights, strict=True))
-        for name, source in zip(new.task_names, sources, strict=True):
-            pairs += zip(new.own_weights(name), self.own_weights(str(source)), strict=True)
+        for task, source in zip(chosen, begins_as, strict=True):
+            pairs += zip(new.own_weights(task.name), self.own_weights(self.task(source).name), strict=True)
         for weight, value in pairs:
             weight.assign(value)
         return new
