@@ -4,13 +4,14 @@ Our own folders use the official names and layouts too, so that PyTorch programs
 `config.json` (arguments of `IPT`, and the sha256 of the weights) and `model.safetensors`.
 """
 
+import contextlib
 import hashlib
 import json
 import math
 import os
 import re
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -374,12 +375,13 @@ def load(
 
 def _join(folder: Path, beside: dict[str, list[str]]) -> JoinedIPT:
     """Returns the tasks of a folder and of those inside it, each with the weights that are for it alone."""
-    shared = _load_folder(folder)
+    with _reading(folder):
+        shared = [task["name"] for task in json.loads((folder / CONFIG).read_text())["config"]["tasks"]]
     better = [name for names in beside.values() for name in names]
-    rest = [name for name in shared.task_names if name not in better]
-    parts = [shared.for_tasks(rest)] if rest else []
+    rest = [name for name in shared if name not in better]
+    parts = [_load_folder(folder).for_tasks(rest)] if rest else []
     parts += [_load_folder(folder / name) for name in beside]
-    return JoinedIPT(parts, [*dict.fromkeys([*shared.task_names, *better])])
+    return JoinedIPT(parts, [*dict.fromkeys([*shared, *better])])
 
 
 def _only(model: IPT, task: str, folder: Path) -> IPT:
@@ -460,9 +462,8 @@ def _located(source: str | Path) -> Path:
     if path.exists():
         return path
     if str(path.parent) in presets.NAMES and (presets.WEIGHTS / path).exists():
-        return (
-            presets.WEIGHTS / path
-        )  # ipt_tiny/denoise_50, or ipt_tiny/model.safetensors, the shared weights
+        # ipt_tiny/denoise_50, or ipt_tiny/model.safetensors, the shared weights
+        return presets.WEIGHTS / path
     if path.suffix or len(path.parts) > 1:
         raise ValueError(f"{source} does not exist")
     try:
@@ -471,15 +472,22 @@ def _located(source: str | Path) -> Path:
         raise ValueError(f"{error}; a path to a folder or a checkpoint file would do too") from None
 
 
-def _load_folder(folder: Path) -> IPT:
+@contextlib.contextmanager
+def _reading(folder: Path) -> Iterator[None]:
+    """Within it, what a folder lacks says that it is no saved model."""
     try:
-        description = json.loads((folder / CONFIG).read_text())
-        config, digest = description["config"], description["sha256"]
-        data = (folder / WEIGHTS).read_bytes()
+        yield
     except (OSError, KeyError, TypeError, ValueError) as error:
         raise CheckpointError(
             f"{folder} is not a saved model: it needs {CONFIG} and {WEIGHTS} ({error})"
         ) from None
+
+
+def _load_folder(folder: Path) -> IPT:
+    with _reading(folder):
+        description = json.loads((folder / CONFIG).read_text())
+        config, digest = description["config"], description["sha256"]
+        data = (folder / WEIGHTS).read_bytes()
     if hashlib.sha256(data).hexdigest() != digest:
         raise CheckpointError(
             f"{folder / WEIGHTS} was changed or damaged: its sha256 is not the one in {CONFIG}"
