@@ -35,7 +35,7 @@ class Trainer(Protocol):
     """A copy of a model and what trains it; `ipt_tf.training.trainers` has one for each backend."""
 
     model: IPT
-    """Whose tasks are trained."""
+    """Whose tasks are trained. Where several processes train, its weights are those that move."""
     is_chief: bool
     """Whether this process writes the run's files."""
     lost: tuple[type[Exception], ...]
@@ -280,8 +280,8 @@ class _Run:
 
     def _publish(self, report: Report | None, steps: int) -> None:
         """Validates and saves the averaged weights."""
+        weights = (ops.convert_to_numpy(weight).tobytes() for weight in self.trainer.model.weights)
         done, average = self.trainer.step, self.trainer.average
-        weights = (ops.convert_to_numpy(weight).tobytes() for weight in average.weights)
         self.trainer.agree(zlib.crc32(b"".join(weights)) >> 12, f"their weights at step {done}")
         if not report:
             return
