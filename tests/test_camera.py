@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from keras import ops
 from PIL import Image
+from repeatable import Repeatable
 
 from ipt_tf import samples, tasks
 from ipt_tf.data import sets
@@ -160,22 +161,3 @@ def test_a_folder_of_noisy_and_clean_files_is_a_set_of_the_task_and_of_no_other(
     assert picture.clean == tmp_path / "phone" / "clean" / "cat.jpg"
     assert picture.degraded == tmp_path / "phone" / "noisy" / "cat.jpg"
     assert sets.pictures(tmp_path / "phone", tasks.find("denoise_30")) == []
-
-
-class Repeatable:
-    """Stateless random numbers, as a tf.data pipeline hands them in."""
-
-    def __init__(self):
-        self.draws = 0
-
-    def random(self, shape):
-        import tensorflow as tf
-
-        self.draws += 1
-        return tf.random.stateless_uniform(shape, (0, self.draws))
-
-    def standard_normal(self, shape):
-        import tensorflow as tf
-
-        self.draws += 1
-        return tf.random.stateless_normal(shape, (0, self.draws))

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from keras import ops
 from PIL import Image
+from repeatable import Repeatable
 
 from ipt_tf.degradations import bicubic, gaussian_noise, jpeg_artefacts, rain_streaks
 
@@ -261,25 +262,6 @@ def test_a_degradation_maps_a_dataset_whose_last_batch_is_smaller(degrade):
     two, one = batches.as_numpy_iterator()
     np.testing.assert_allclose(two, degrade(clean[:2], Repeatable()), atol=1e-2)
     np.testing.assert_allclose(one, degrade(clean[2:], Repeatable()), atol=1e-2)
-
-
-class Repeatable:
-    """Stateless random numbers, as a tf.data pipeline hands them in."""
-
-    def __init__(self):
-        self.draws = 0
-
-    def random(self, shape):
-        import tensorflow as tf
-
-        self.draws += 1
-        return tf.random.stateless_uniform(shape, (0, self.draws))
-
-    def standard_normal(self, shape):
-        import tensorflow as tf
-
-        self.draws += 1
-        return tf.random.stateless_normal(shape, (0, self.draws))
 
 
 SEEDED = {

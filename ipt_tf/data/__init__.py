@@ -1,6 +1,6 @@
 """From pictures on disk to batches of degraded and clean patches."""
 
-from ipt_tf.data.opening import Data, open_source
+from ipt_tf.data.opening import Data, open_source, open_sources
 from ipt_tf.data.pairs import Pairs, paired
 from ipt_tf.data.photographs import Photographs
 from ipt_tf.data.pipeline import batches
@@ -14,6 +14,7 @@ __all__ = [
     "Source",
     "batches",
     "open_source",
+    "open_sources",
     "paired",
     "task_of_step",
 ]

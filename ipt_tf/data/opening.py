@@ -51,3 +51,25 @@ def open_source(
         source = photographs = Photographs.of_folder(data, smallest_side=patch_size * scale)
         log(f"{len(photographs)} photographs, {len(photographs.skipped)} left out")
     return source
+
+
+def open_sources(
+    data: Data,
+    validate: Data | None,
+    tasks: Sequence[Task],
+    patch_size: int,
+    data_dir: str | Path | None = None,
+    log: Callable[[str], None] = print,
+) -> tuple[Source, Source | None]:
+    """Returns the sources of what is trained on and, if there is other data for that, of what is validated on.
+
+    Args:
+        data: to train on.
+        validate: to validate on, or None.
+        tasks, patch_size, data_dir, log: see `open_source`.
+
+    Raises:
+        ValueError: as `open_source`.
+    """
+    source = open_source(data, tasks, patch_size, data_dir, log)
+    return source, None if validate is None else open_source(validate, tasks, patch_size, data_dir, log)

@@ -102,8 +102,9 @@ class Photographs:
 
     def pictures(self) -> Iterator[np.ndarray]:
         """Yields every photograph (H, W, 3), uint8, without those that turn out to be damaged."""
-        with ThreadPoolExecutor(os.cpu_count()) as pool:
-            for picture in ahead(self._read_or_skip, self.paths, pool, depth=2 * (os.cpu_count() or 1)):
+        workers = os.cpu_count() or 1
+        with ThreadPoolExecutor(workers) as pool:
+            for picture in ahead(self._read_or_skip, self.paths, pool, depth=2 * workers):
                 if picture is not None:
                     yield picture
 

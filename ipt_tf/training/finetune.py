@@ -1,6 +1,5 @@
 """Fine-tuning: one task of a trained network, or a task that it has never seen."""
 
-import functools
 import importlib.util
 from collections.abc import Callable
 from pathlib import Path
@@ -8,7 +7,7 @@ from pathlib import Path
 import keras
 
 from ipt_tf import tasks
-from ipt_tf.data import Data, open_source
+from ipt_tf.data import Data, open_sources
 from ipt_tf.model import checkpoints
 from ipt_tf.model.ipt import IPT
 from ipt_tf.tasks import Task
@@ -67,18 +66,16 @@ def finetune(
     keras.utils.set_random_seed(recipe.seed)
     begun_as = like or (task if isinstance(task, str) else task.name)
     model = one_task(IPT.from_pretrained(checkpoints.with_task(start, begun_as)), task, like)
-    opened = functools.partial(
-        open_source, tasks=model.tasks, patch_size=model.patch_size, data_dir=data_dir, log=log
-    )
+    source, validate_on = open_sources(data, validate, model.tasks, model.patch_size, data_dir, log)
     return loop.train(
         model,
-        opened(data),
+        source,
         recipe,
         out,
         steps=steps,
         strategy=chosen,
         origin=str(start),
-        validate_on=None if validate is None else opened(validate),
+        validate_on=validate_on,
         log=log,
         **options,
     )

@@ -1,12 +1,11 @@
 """Pre-training: one network, many tasks, a folder of clean photographs."""
 
-import functools
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import keras
 
-from ipt_tf.data import open_source
+from ipt_tf.data import open_sources
 from ipt_tf.model import presets
 from ipt_tf.model.ipt import IPT
 from ipt_tf.model.joined import JoinedIPT
@@ -66,18 +65,16 @@ def pretrain(
     else:
         model = _chosen(IPT.from_pretrained(start), start, tasks, like)
         model = model if layers is None else model.grow(layers) if layers else model.without_body()
-    opened = functools.partial(
-        open_source, tasks=model.tasks, patch_size=model.patch_size, data_dir=data_dir, log=log
-    )
+    source, validate_on = open_sources(data, validate, model.tasks, model.patch_size, data_dir, log)
     return loop.train(
         model,
-        opened(data),
+        source,
         recipe,
         out,
         steps=steps,
         strategy=chosen,
         origin=str(start or ""),
-        validate_on=None if validate is None else opened(validate),
+        validate_on=validate_on,
         log=log,
         **options,
     )
