@@ -161,8 +161,17 @@ def copy(model: IPT, precision: str = "float32") -> IPT:
         return JoinedIPT([copy(part, precision) for part in model.parts], model.task_names)
     other = type(model)(**{**arguments(model), "tasks": model.tasks}, dtype=precision)
     for weight, value in zip(other.weights, model.weights, strict=True):
-        weight.assign(value)
+        copy_value(value, weight)
     return other
+
+
+def copy_value(source: keras.Variable, target: keras.Variable) -> None:
+    """Gives a variable the value of another in memory of its own.
+
+    On JAX, `target.assign(source)` would share one array, which a call of either network may donate: Keras's
+    `predict` and `fit` do, and the other is left without it.
+    """
+    target.assign(keras.ops.convert_to_numpy(source))
 
 
 def give(model: IPT, other: IPT) -> None:
@@ -170,7 +179,7 @@ def give(model: IPT, other: IPT) -> None:
     table = slots(model)
     for name, slot in slots(other).items():
         if name in table:
-            slot.variable.assign(table[name].variable)
+            copy_value(table[name].variable, slot.variable)
 
 
 # --- tensors <-> model --------------------------------------------------------------------------------------

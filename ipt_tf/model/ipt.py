@@ -273,6 +273,8 @@ class IPT(keras.Model):
         Example:
             >>> model.extended(["denoise", "camera"], like="denoise")
         """
+        from ipt_tf.model import checkpoints
+
         known = [task if task in self.task_names else None for task in tasks]
         chosen = [
             self.task(name) if name else _as_task(task) for name, task in zip(known, tasks, strict=True)
@@ -294,7 +296,7 @@ class IPT(keras.Model):
         for task, source in zip(chosen, begins_as, strict=True):
             pairs += zip(new.own_weights(task.name), self.own_weights(self.task(source).name), strict=True)
         for weight, value in pairs:
-            weight.assign(value)
+            checkpoints.copy_value(value, weight)
         return new
 
     def grow(self, num_layers: int) -> "IPT":

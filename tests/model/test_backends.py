@@ -9,6 +9,7 @@ import pytest
 from keras import backend, ops
 
 import ipt_tf
+from ipt_tf.model import checkpoints
 from ipt_tf.tasks import FURTHER_TASKS, OFFICIAL_TASKS
 from ipt_tf.training import losses
 
@@ -60,6 +61,24 @@ def test_whole_images_are_restored_and_models_saved(tmp_path):
     model.save_pretrained(tmp_path / "saved")
     loaded = ipt_tf.IPT.from_pretrained(tmp_path / "saved")
     np.testing.assert_array_equal(loaded.restore(image, "sr_x2"), model.restore(image, "sr_x2"))
+
+
+@pytest.mark.parametrize(
+    "derive",
+    [
+        checkpoints.copy,
+        lambda model: model.extended(["denoise_30", "camera"], like="denoise_30"),
+        lambda model: model.grow(num_layers=2),
+        lambda model: model.without_body(),
+    ],
+    ids=["copied", "extended", "deeper", "without a body"],
+)
+def test_a_model_restores_after_one_that_was_made_from_it(derive):
+    """Keras on JAX donates what a network holds to each call: no two networks may hold the same array."""
+    model = ipt_tf.IPT(["sr_x2", "denoise_30"], num_features=4, patch_size=24, num_heads=2, num_layers=1)
+    image = np.random.default_rng(0).integers(0, 256, (30, 30, 3), np.uint8)
+    derive(model).restore(image, task="denoise_30")
+    np.testing.assert_array_equal(model.restore(image, task="denoise_30"), image)
 
 
 def test_every_degradation_runs():
