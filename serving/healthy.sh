@@ -24,5 +24,5 @@ if [ "${1-}" = --one ]; then
 fi
 [ $# -gt 0 ] || { echo "usage: healthy.sh MODEL..." >&2; exit 2; }
 for model; do
-  timeout "${TIMEOUT:-10}" "$0" --one "$model" || { echo "$model does not answer" >&2; exit 1; }
+  timeout "${TIMEOUT:-10}" bash "$0" --one "$model" || { echo "$model does not answer" >&2; exit 1; }
 done

@@ -48,6 +48,16 @@ def test_batching_is_what_the_server_takes():
     assert read.max_batch_size >= 16  # the batches that the client sends
 
 
+def test_large_pictures_leave_threads_to_other_requests():
+    """A picture holds a batch thread, and one that runs operations, for as long as it takes."""
+    from ipt_tf.serving import configs
+
+    batch_threads = configs.read_batching(SERVING / "batching_parameters.txt").num_batch_threads
+    (container,) = deployment()["spec"]["template"]["spec"]["containers"]
+    flags = dict(argument.removeprefix("--").split("=") for argument in container["args"])
+    assert int(flags["tensorflow_inter_op_parallelism"]) > batch_threads > 1
+
+
 def test_prometheus_is_enabled():
     config = message(
         "MonitoringConfig",

@@ -18,6 +18,9 @@ def restored_files(files: tf.Tensor, restore: Restore, scale: int) -> tf.Tensor:
     picture) and BMP become 8-bit PNGs. Alpha is enlarged bicubically. EXIF and ICC profiles are lost, and an
     EXIF orientation is not applied: who sends files of cameras turns them upright first.
 
+    A file that cannot be decoded is an error where it is alone. Beside others, which may be those of other clients,
+    its result is an empty string.
+
     Args:
         files: (N,) strings, each a whole PNG, JPEG, GIF or BMP file.
         restore: restores one image (H, W, 3) in 0..255.
@@ -26,12 +29,17 @@ def restored_files(files: tf.Tensor, restore: Restore, scale: int) -> tf.Tensor:
     Returns:
         (N,) strings, PNG files.
     """
+    alone = tf.size(files) == 1
+
+    def restored_as(file, dtype):
+        pixels = tf.cond(alone, lambda: _decode(file, dtype), lambda: _decode_or_nothing(file, dtype))
+        return tf.cond(tf.size(pixels) == 0, lambda: b"", lambda: _restored_file(pixels, restore, scale))
 
     def restored(file):
         return tf.cond(
             _is_16_bit_png(file),
-            lambda: _restored_file(file, restore, scale, tf.uint16),
-            lambda: _restored_file(file, restore, scale, tf.uint8),
+            lambda: restored_as(file, tf.uint16),
+            lambda: restored_as(file, tf.uint8),
         )
 
     return tf.map_fn(restored, files, fn_output_signature=tf.TensorSpec((), tf.string), parallel_iterations=1)
@@ -43,8 +51,30 @@ def _is_16_bit_png(file: tf.Tensor) -> tf.Tensor:
     return tf.logical_and(is_png, tf.strings.substr(header, PNG_DEPTH, 1) == bytes([16]))
 
 
-def _restored_file(file: tf.Tensor, restore: Restore, scale: int, dtype: tf.DType) -> tf.Tensor:
+def _decode(file: tf.Tensor, dtype: tf.DType) -> tf.Tensor:
+    """Decodes a picture (H, W, C): a PNG as uint16, or one of any kind as uint8."""
     pixels = tf.io.decode_png(file, dtype=dtype) if dtype == tf.uint16 else _decode_8(file)
+    return tf.ensure_shape(pixels, (None, None, None))
+
+
+def _decode_8(file: tf.Tensor) -> tf.Tensor:
+    """TensorFlow decodes JPEG roughly, unless asked, where other programs do not."""
+    return tf.cond(
+        tf.io.is_jpeg(file),
+        lambda: tf.io.decode_jpeg(file, dct_method="INTEGER_ACCURATE"),
+        lambda: tf.io.decode_image(file, expand_animations=False),
+    )
+
+
+def _decode_or_nothing(file: tf.Tensor, dtype: tf.DType) -> tf.Tensor:
+    """Decodes a picture, or returns (0, 0, 0): in a graph only a dataset can go on after an error."""
+    decoded = tf.data.Dataset.from_tensors(file).map(lambda file: _decode(file, dtype)).ignore_errors()
+    nothing = tf.data.Dataset.from_tensors(tf.zeros((0, 0, 0), dtype))
+    return decoded.concatenate(nothing).take(1).get_single_element()
+
+
+def _restored_file(pixels: tf.Tensor, restore: Restore, scale: int) -> tf.Tensor:
+    dtype = pixels.dtype
     colours = tf.where(tf.shape(pixels)[-1] < 3, 1, 3)
     white = 65535 if dtype == tf.uint16 else 255
 
@@ -56,16 +86,6 @@ def _restored_file(file: tf.Tensor, restore: Restore, scale: int, dtype: tf.DTyp
     restored = restore(rgb, finish=finish, dtype=dtype)
     alpha = _enlarged(pixels[..., colours:], scale, white)
     return tf.io.encode_png(tf.concat([restored, alpha], axis=-1))
-
-
-def _decode_8(file: tf.Tensor) -> tf.Tensor:
-    """Decodes a picture of any kind. TensorFlow decodes JPEG roughly, unless asked, where other programs do not."""
-    pixels = tf.cond(
-        tf.io.is_jpeg(file),
-        lambda: tf.io.decode_jpeg(file, dct_method="INTEGER_ACCURATE"),
-        lambda: tf.io.decode_image(file, expand_animations=False),
-    )
-    return tf.ensure_shape(pixels, (None, None, None))
 
 
 def _enlarged(alpha: tf.Tensor, scale: int, white: int) -> tf.Tensor:

@@ -3,10 +3,11 @@
 Signatures, all of RGB pixels in 0..255, with tiles of P pixels and a scale of s:
 
     serving_default   images (N, P, P, 3) float32 -> restored (N, sP, sP, 3); tiles, which are not clipped
-    restore           image (H, W, 3) float32     -> restored (sH, sW, 3), clipped
+    restore           images (N, H, W, 3) float32 -> restored (N, sH, sW, 3), clipped
     restore_bytes     image_bytes (N,) strings    -> restored_bytes (N,) strings, PNG (see `ipt_tf.export.pictures`)
 
-Tiles are clipped after they are blended, as `IPT.restore` does.
+Tiles are clipped after they are blended, as `IPT.restore` does. TF-Serving joins the requests of several clients
+along the first axis: every row is restored by itself, and one that is damaged harms no other.
 """
 
 import functools
@@ -129,25 +130,33 @@ def _archive(view: IPT) -> keras.export.ExportArchive:
         message = "the image, or what the network made of it, is not finite"
         return tf.debugging.check_numerics(network(images), message)
 
-    restore = functools.partial(tiles.restore, network=finite, scale=scale, tile=side)
+    restore = functools.partial(tiles.restore, scale=scale, tile=side)
 
     def restore_tiles(images):
         return {"restored": network(images)}
 
-    def restore_image(image):
+    def restore_images(images):
         message = "an image has at least 1 pixel along each axis"
-        with tf.control_dependencies([tf.debugging.assert_positive(tf.shape(image), message)]):
-            image = tf.identity(image)
-        return {"restored": restore(image, finish=_clipped, dtype=tf.float32)}
+        with tf.control_dependencies([tf.debugging.assert_positive(tf.shape(images)[1:], message)]):
+            alone = tf.shape(images)[0] == 1
+
+        def checked(images):
+            return tf.cond(alone, lambda: finite(images), lambda: network(images))
+
+        def restored(image):
+            return restore(image, checked, finish=_clipped, dtype=tf.float32)
+
+        return {"restored": tf.map_fn(restored, images, parallel_iterations=1)}
 
     def restore_bytes(image_bytes):
-        return {"restored_bytes": pictures.restored_files(image_bytes, restore, scale)}
+        restored = functools.partial(restore, network=finite)
+        return {"restored_bytes": pictures.restored_files(image_bytes, restored, scale)}
 
     # The archive finds the variables that its endpoints use. Tracking the model too would store each of them twice.
     archive = keras.export.ExportArchive()
     archive.add_endpoint("serving_default", restore_tiles, [tile_batch])
-    image = tf.TensorSpec((None, None, 3), tf.float32, name="image")
-    archive.add_endpoint("restore", restore_image, [image])
+    image_batch = tf.TensorSpec((None, None, None, 3), tf.float32, name="images")
+    archive.add_endpoint("restore", restore_images, [image_batch])
     files = tf.TensorSpec((None,), tf.string, name="image_bytes")
     archive.add_endpoint("restore_bytes", restore_bytes, [files])
     return archive

@@ -42,9 +42,8 @@ def _requests(tile: int) -> Iterator[tuple[str, dict]]:
     grey = np.full((tile, tile, 3), 128, np.uint8)
     buffer = io.BytesIO()
     Image.fromarray(grey).save(buffer, "PNG")
+    larger = np.full((tile + 1, tile + 1, 3), 128, np.float32)  # more than one tile along each axis
     for size in BATCH_SIZES:
         yield "serving_default", {"images": np.repeat(grey[None].astype(np.float32), size, axis=0)}
-    # The image of this signature has no axis for batches. It needs more than one tile along each axis.
-    yield "restore", {"image": np.full((tile + 1, tile + 1, 3), 128, np.float32)}
-    for size in BATCH_SIZES:
+        yield "restore", {"images": np.repeat(larger[None], size, axis=0)}
         yield "restore_bytes", {"image_bytes": np.array([buffer.getvalue()] * size, object)}

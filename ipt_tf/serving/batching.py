@@ -1,6 +1,7 @@
 """Tiles of concurrent requests in one batch, by TensorFlow's own batch function."""
 
 import itertools
+import os
 from collections.abc import Callable
 
 import tensorflow as tf
@@ -57,7 +58,8 @@ def batched(signature, specs: dict[str, tf.TensorSpec], batching: Batching) -> C
             f=together,
             Tout=[output.dtype for output in together.outputs],
             max_batch_size=batching.max_batch_size,
-            num_batch_threads=batching.num_batch_threads,
+            # TF-Serving's threads are shared by all models, and held by large pictures. These are this signature's.
+            num_batch_threads=min(batching.num_batch_threads, os.cpu_count() or 1),
             batch_timeout_micros=batching.batch_timeout_micros,
             max_enqueued_batches=batching.max_enqueued_batches,
             allowed_batch_sizes=list(batching.allowed_batch_sizes),

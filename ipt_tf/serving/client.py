@@ -133,12 +133,16 @@ class Client:
             Content of a PNG file.
 
         Raises:
-            ServingError: the server did not answer, or the model has no signature `restore_bytes`.
+            ServingError: the server did not answer, or could not decode the file, or the model has no signature
+                `restore_bytes`.
         """
         self._check(_FILES, Signature({"image_bytes": _ANY_STRINGS}, {"restored_bytes": _ANY_STRINGS}))
         files = np.empty(1, object)
         files[0] = data
-        return self._only(_FILES, {"image_bytes": files})[0]
+        restored = self._only(_FILES, {"image_bytes": files})[0]
+        if not restored:  # the server joined the file with those of others, which its damage must not harm
+            raise ServingError("INVALID_ARGUMENT", f"{self._where}: the file is no picture, or is damaged")
+        return restored
 
     def _only(self, signature: str, inputs: dict[str, np.ndarray]) -> np.ndarray:
         (output,) = self._transport.predict(signature, inputs, self.deadline).values()

@@ -1,5 +1,6 @@
 """One version of a model: its signatures, which check what they are given before TensorFlow sees it."""
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -133,13 +134,12 @@ class Signature:
             raise ServingError("INVALID_ARGUMENT", f"{name} has shape {spec.shape}, not {_shown(shape)}")
         if 0 in shape:
             raise ServingError("INVALID_ARGUMENT", f"{name} is empty: its shape is {_shown(shape)}")
-        if self.is_batched:
-            if shape[0] > self._max_batch:
-                raise ServingError(
-                    "INVALID_ARGUMENT",
-                    f"{name} has {shape[0]} tiles; at most {self._max_batch} are taken in a request",
-                )
-        elif spec.dtype != tf.string and int(np.prod(shape[:2], dtype=object)) > self._max_pixels:
+        if not _is_one_image(spec) and shape[0] > self._max_batch:
+            raise ServingError(
+                "INVALID_ARGUMENT",
+                f"{name} has {shape[0]} rows; at most {self._max_batch} are taken in a request",
+            )
+        if spec.dtype != tf.string and not self.is_batched and math.prod(shape[:-1]) > self._max_pixels:
             raise ServingError("INVALID_ARGUMENT", f"{name} is {_shown(shape)}; {self._most_pixels()}")
 
     def run(self, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
@@ -174,6 +174,11 @@ class Signature:
 
     def _most_pixels(self) -> str:
         return f"at most {self._max_pixels} pixels are taken in a request: send tiles instead"
+
+
+def _is_one_image(spec: tf.TensorSpec) -> bool:
+    """Whether an input is one image (H, W, 3), without an axis for several, as `restore` of old exports has it."""
+    return spec.shape.rank == 3
 
 
 _CODES = {

@@ -67,7 +67,7 @@ with v1.Session(graph=tf.Graph()) as session:
         return output
     image, file = np.load("image.npy"), open("image.png", "rb").read()
     np.save("tiles_out.npy", run("serving_default", images=image[None, :24, :24]))
-    np.save("image_out.npy", run("restore", image=image))
+    np.save("image_out.npy", run("restore", images=image[None])[0])
     open("image_out.png", "wb").write(run("restore_bytes", image_bytes=[file] * 2)[1])
 assert "ipt_tf" not in sys.modules
 """

@@ -42,8 +42,8 @@ def test_the_signatures_have_the_names_shapes_and_dtypes_that_clients_expect(loa
             {"restored": tf.TensorSpec((None, 48, 48, 3), tf.float32, name="restored")},
         ),
         "restore": (
-            {"image": tf.TensorSpec((None, None, 3), tf.float32, name="image")},
-            {"restored": tf.TensorSpec((None, None, None), tf.float32, name="restored")},
+            {"images": tf.TensorSpec((None, None, None, 3), tf.float32, name="images")},
+            {"restored": tf.TensorSpec((None, None, None, None), tf.float32, name="restored")},
         ),
         "restore_bytes": (
             {"image_bytes": tf.TensorSpec((None,), tf.string, name="image_bytes")},
@@ -64,8 +64,15 @@ def test_tiles_are_those_of_the_model_not_clipped(model, loaded, picture, task):
 @pytest.mark.parametrize("size", SIZES)
 def test_images_of_any_size_are_restored_as_by_the_model(model, loaded, picture, task, size):
     image = picture(*size, 3).astype(np.float32)
-    restored = loaded(task)["restore"](image=image)["restored"]
-    np.testing.assert_allclose(restored, model.restore(image, task), atol=1e-2)
+    restored = loaded(task)["restore"](images=image[None])["restored"]
+    np.testing.assert_allclose(restored[0], model.restore(image, task), atol=1e-2)
+
+
+def test_several_images_of_one_size_are_restored_each_by_itself(model, loaded, picture):
+    images = picture(3, 30, 27, 3).astype(np.float32)
+    restored = loaded("sr_x2")["restore"](images=images)["restored"]
+    for image, found in zip(images, restored, strict=True):
+        np.testing.assert_allclose(found, model.restore(image, "sr_x2"), atol=1e-2)
 
 
 def test_files_of_different_sizes_are_restored_in_one_request(model, loaded, picture, file_of):
@@ -139,15 +146,15 @@ def test_what_is_no_picture_is_an_error(loaded, file):
 
 
 @pytest.mark.parametrize(
-    ("image", "message"),
+    ("images", "message"),
     [
-        (np.full((30, 30, 3), np.nan, np.float32), "not finite"),
-        (np.zeros((0, 30, 3), np.float32), "at least 1 pixel"),
+        (np.full((1, 30, 30, 3), np.nan, np.float32), "not finite"),
+        (np.zeros((1, 0, 30, 3), np.float32), "at least 1 pixel"),
     ],
 )
-def test_what_is_no_image_is_an_error(loaded, image, message):
+def test_what_is_no_image_is_an_error(loaded, images, message):
     with pytest.raises(tf.errors.InvalidArgumentError, match=message):
-        loaded("derain")["restore"](image=image)
+        loaded("derain")["restore"](images=images)
 
 
 # --- what is in the folder ---
@@ -189,8 +196,8 @@ def test_a_model_of_one_task_exports_itself_in_0_to_255_whatever_its_range(model
     derain.export(tmp_path / "ipt_derain/1")
     loaded = tf.saved_model.load(str(tmp_path / "ipt_derain/1"))
     image = picture(30, 27, 3).astype(np.float32)
-    restored = loaded.signatures["restore"](image=image)["restored"]
-    np.testing.assert_allclose(restored, derain.restore(image), atol=1e-2)
+    restored = loaded.signatures["restore"](images=image[None])["restored"]
+    np.testing.assert_allclose(restored[0], derain.restore(image), atol=1e-2)
     with pytest.raises(ValueError, match="exists already"):
         derain.export(tmp_path / "ipt_derain/1")
     with pytest.raises(ValueError, match="which task"):
@@ -211,10 +218,10 @@ def test_every_signature_is_warmed_up_at_every_allowed_batch_size_and_answers(ex
         (output,) = loaded("sr_x2")[name](**{k: tf.constant(v) for k, v in inputs.items()}).values()
         size = len(next(iter(inputs.values())))
         assert request.model_spec.name == "ipt_sr_x2"
-        assert len(output) == (2 * size if name == "restore" else size)
-        seen.append((name, None if name == "restore" else size))
-    expected = [("serving_default", size) for size in warmup.BATCH_SIZES] + [("restore", None)]
-    assert seen == expected + [("restore_bytes", size) for size in warmup.BATCH_SIZES]
+        assert len(output) == size
+        seen.append((name, size))
+    names = ("serving_default", "restore", "restore_bytes")
+    assert seen == [(name, size) for size in warmup.BATCH_SIZES for name in names]
 
 
 # --- folders and versions ---
@@ -274,7 +281,7 @@ def test_saved_model_cli_runs_every_signature(exported, picture, file_of, tmp_pa
     image, png = picture(30, 27, 3).astype(np.float32), file_of(picture(30, 27, 3))
     for signature, name, array in (
         ("serving_default", "images", image[None, :24, :24]),
-        ("restore", "image", image),
+        ("restore", "images", image[None]),
         ("restore_bytes", "image_bytes", np.array([png, png])),
     ):
         np.save(tmp_path / "in.npy", array)
@@ -282,7 +289,7 @@ def test_saved_model_cli_runs_every_signature(exported, picture, file_of, tmp_pa
         command += ["--dir", exported["sr_x2"], "--tag_set", "serve", "--signature_def", signature]
         command += ["--inputs", f"{name}={tmp_path}/in.npy", "--outdir", tmp_path]
         subprocess.run(command, check=True, capture_output=True)
-    assert np.load(tmp_path / "restored.npy").shape == (60, 54, 3)
+    assert np.load(tmp_path / "restored.npy").shape == (1, 60, 54, 3)
     assert {bytes(file)[:4] for file in np.load(tmp_path / "restored_bytes.npy", allow_pickle=True)} == {
         b"\x89PNG"
     }

@@ -28,8 +28,12 @@ def save_model(folder: Path, brighter: float = 0.0) -> Path:
         def tiles(self, images):
             return {"restored": self.enlarged(images)}
 
+        @tf.function(input_signature=[tf.TensorSpec((None, None, None, 3), tf.float32, name="images")])
+        def images(self, images):
+            return {"restored": tf.clip_by_value(self.enlarged(images), 0, 255)}
+
         @tf.function(input_signature=[tf.TensorSpec((None, None, 3), tf.float32, name="image")])
-        def image(self, image):
+        def image(self, image):  # what `restore` was in exports of before
             return {"restored": tf.clip_by_value(self.enlarged(image[None])[0], 0, 255)}
 
         @tf.function(input_signature=[tf.TensorSpec((None,), tf.string, name="image_bytes")])
@@ -50,7 +54,8 @@ def save_model(folder: Path, brighter: float = 0.0) -> Path:
     model = Enlarge()
     signatures = {
         "serving_default": model.tiles,
-        "restore": model.image,
+        "restore": model.images,
+        "restore_one": model.image,
         "restore_bytes": model.files,
         "batch_size": model.batch_size,
     }

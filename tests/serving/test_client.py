@@ -73,6 +73,17 @@ def test_a_file_comes_back_as_png(url):
     np.testing.assert_array_equal(np.asarray(Image.open(io.BytesIO(result))), enlarged(pixels[None])[0])
 
 
+def test_a_file_that_a_server_could_not_read_among_those_of_others_is_an_error(url, monkeypatch):
+    empty = {"restored_bytes": np.array([b""], object)}
+    monkeypatch.setattr(servable.Signature, "run", lambda *_: empty)
+    with (
+        Client(url, "sr_x2") as client,
+        pytest.raises(ServingError, match="no picture, or is damaged") as found,
+    ):
+        client.restore_bytes(b"")
+    assert found.value.code == "INVALID_ARGUMENT"
+
+
 def test_answers_may_be_larger_than_four_megabytes(server):
     image = RNG.integers(0, 256, (320, 330, 3), np.uint8)
     with Client(server.grpc, "sr_x2", version=1) as client:

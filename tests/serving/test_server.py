@@ -109,9 +109,9 @@ def test_the_newest_version_answers_unless_another_is_asked_for(stub):
 
 
 def test_images_and_files_of_any_size_are_restored(stub):
-    image = np.arange(7 * 5 * 3, dtype=np.float32).reshape(7, 5, 3)
-    response = stub.Predict(request(image, signature="restore", key="image", version=1), timeout=20)
-    np.testing.assert_array_equal(restored(response), image.repeat(2, 0).repeat(2, 1))
+    images = np.arange(2 * 7 * 5 * 3, dtype=np.float32).reshape(2, 7, 5, 3)
+    response = stub.Predict(request(images, signature="restore", version=1), timeout=20)
+    np.testing.assert_array_equal(restored(response), images.repeat(2, 1).repeat(2, 2))
     files = [png(30, 40), png(3, 2)]
     response = stub.Predict(
         request(files, signature="restore_bytes", key="image_bytes", version=1), timeout=20
@@ -119,6 +119,12 @@ def test_images_and_files_of_any_size_are_restored(stub):
     for data, result in zip(files, tf.make_ndarray(response.outputs["restored_bytes"]), strict=True):
         expected = np.asarray(Image.open(io.BytesIO(data))).repeat(2, 0).repeat(2, 1)
         np.testing.assert_array_equal(np.asarray(Image.open(io.BytesIO(result))), expected)
+
+
+def test_a_signature_of_one_image_is_served_as_in_exports_of_before(stub):
+    image = np.arange(100 * 5 * 3, dtype=np.float32).reshape(100, 5, 3) % 256
+    response = stub.Predict(request(image, signature="restore_one", key="image", version=1), timeout=20)
+    np.testing.assert_array_equal(restored(response), image.repeat(2, 0).repeat(2, 1))
 
 
 @pytest.mark.parametrize(
@@ -144,9 +150,19 @@ def test_images_and_files_of_any_size_are_restored(stub):
         (request(tiles(17)), "INVALID_ARGUMENT", "at most 16"),
         (request(tiles(value=np.nan)), "INVALID_ARGUMENT", "NaN"),
         (
-            request(np.zeros((101, 100, 3), np.float32), signature="restore", key="image"),
+            request(np.zeros((2, 51, 100, 3), np.float32), signature="restore"),
             "INVALID_ARGUMENT",
             "at most 10000 pixels",
+        ),
+        (
+            request(np.zeros((101, 100, 3), np.float32), signature="restore_one", key="image"),
+            "INVALID_ARGUMENT",
+            "at most 10000 pixels",
+        ),
+        (
+            request([png()] * 17, signature="restore_bytes", key="image_bytes"),
+            "INVALID_ARGUMENT",
+            "at most 16",
         ),
         (
             request([png(90, 90), png(90, 90)], signature="restore_bytes", key="image_bytes"),
@@ -202,7 +218,13 @@ def test_metadata_state_the_signatures(stub):
     response = stub.GetModelMetadata(message, timeout=20)
     found = get_model_metadata_pb2.SignatureDefMap()
     response.metadata["signature_def"].Unpack(found)
-    assert set(found.signature_def) == {"serving_default", "restore", "restore_bytes", "batch_size"}
+    assert set(found.signature_def) == {
+        "serving_default",
+        "restore",
+        "restore_one",
+        "restore_bytes",
+        "batch_size",
+    }
     restored = found.signature_def["serving_default"].outputs["restored"]
     assert [each.size for each in restored.tensor_shape.dim] == [-1, 96, 96, 3]
     assert response.model_spec.version.value == 3
@@ -258,8 +280,10 @@ def test_rest_tells_status_and_metadata(http, server):
     assert (row["version"], row["state"], row["status"]["error_code"]) == ("1", "AVAILABLE", "OK")
     answer = http.request("GET", f"{server.rest}/v1/models/{MODEL}/labels/stable/metadata").json()
     assert answer["model_spec"] == {"name": MODEL, "signature_name": "", "version": "1"}
-    shape = answer["metadata"]["signature_def"]["signature_def"]["restore"]["inputs"]["image"]["tensor_shape"]
-    assert [each["size"] for each in shape["dim"]] == ["-1", "-1", "3"]
+    shape = answer["metadata"]["signature_def"]["signature_def"]["restore"]["inputs"]["images"][
+        "tensor_shape"
+    ]
+    assert [each["size"] for each in shape["dim"]] == ["-1", "-1", "-1", "3"]
 
 
 @pytest.mark.parametrize(
@@ -457,12 +481,17 @@ def test_a_new_version_is_picked_up_while_requests_run(serving, one_model, brigh
     assert set(greys) == {100.0, 110.0}
 
 
-def test_the_health_check_of_containers_restores_a_pixel(server):
-    script = Path(__file__).resolve().parents[2] / "serving" / "healthy.sh"
+def test_the_health_check_of_containers_restores_a_pixel(server, tmp_path):
+    """By the command of the probes, from a file as a config map mounts it: read-only, not executable."""
+    script = tmp_path / "healthy.sh"
+    script.write_bytes((Path(__file__).resolve().parents[2] / "serving" / "healthy.sh").read_bytes())
+    script.chmod(0o444)
     environment = {**os.environ, "PORT": server.rest.rpartition(":")[2]}
 
     def check(*models):
-        return subprocess.run([script, *models], capture_output=True, text=True, env=environment, timeout=60)
+        return subprocess.run(
+            ["bash", script, *models], capture_output=True, text=True, env=environment, timeout=60
+        )
 
     assert check(MODEL, "ipt_derain").returncode == 0
     unknown = check(MODEL, "ipt_unknown")
