@@ -22,7 +22,7 @@ from pathlib import Path
 import keras
 import tensorflow as tf
 
-from ipt_tf.export import pictures, single_task, tiles, warmup
+from ipt_tf.export import pictures, single_task, tiles, versions, warmup
 from ipt_tf.model.ipt import IPT
 
 ORIGIN = "ipt_tf.json"
@@ -52,8 +52,8 @@ def export_tasks(
         The folders, `<out>/ipt_<task>/<version>`, in the order of the tasks.
 
     Raises:
-        ValueError: no such task, a version that exists already, or a folder that cannot be written. What was
-            written before stays, whole.
+        ValueError: no such task, a version that exists already or is no number of 64 bits, or a folder that cannot
+            be written. What was written before stays, whole.
 
     Example:
         >>> export_tasks(IPT.from_pretrained(), "models", ["derain"])
@@ -61,8 +61,6 @@ def export_tasks(
     """
     names = [model.task(name).name for name in (model.task_names if tasks is None else tasks)]
     folders = [folder_of(Path(out), name, version) for name in names]
-    for folder in folders:
-        _check_free(folder)
     for name, folder in zip(names, folders, strict=True):
         export(model.for_task(name), folder, source=source)
         if log is not None:
@@ -71,11 +69,19 @@ def export_tasks(
 
 
 def folder_of(out: Path, task: str, version: int | None = None) -> Path:
-    """Returns `<out>/ipt_<task>/<version>`, for the version after the largest there where none is given."""
+    """Returns `<out>/ipt_<task>/<version>`, for the version after the largest there where none is given.
+
+    Raises:
+        ValueError: the version is there already, under whatever name, or is no number that TF-Serving reads.
+    """
     base = out / f"ipt_{task}"
+    taken = {versions.version_of(path.name): path for path in base.glob("*")}
     if version is None:
-        taken = [int(path.name) for path in base.glob("*") if path.name.isdecimal()]
-        version = max(taken, default=0) + 1
+        version = max((number for number in taken if number is not None), default=0) + 1
+    if version in taken:
+        raise _exists(taken[version])
+    if not 1 <= version <= versions.LARGEST:
+        raise ValueError(f"a version is a number from 1 to {versions.LARGEST}, not {version}")
     return base / str(version)
 
 
@@ -98,7 +104,8 @@ def export(model: IPT, folder: str | Path, *, source: str | Path | None = None) 
     """
     view = model.for_task(model.task().name)  # without what else a model may hold, such as an optimizer
     folder = Path(folder).absolute()
-    _check_free(folder)
+    if folder.exists():
+        raise _exists(folder)
     beside = folder.with_name(f".{folder.name}.{secrets.token_hex(4)}.part")
     try:
         beside.mkdir(parents=True)
@@ -113,9 +120,8 @@ def export(model: IPT, folder: str | Path, *, source: str | Path | None = None) 
         shutil.rmtree(beside, ignore_errors=True)
 
 
-def _check_free(folder: Path) -> None:
-    if folder.exists():
-        raise ValueError(f"{folder} exists already; choose another version, or remove it first")
+def _exists(folder: Path) -> ValueError:
+    return ValueError(f"{folder} exists already; choose another version, or remove it first")
 
 
 def _archive(view: IPT) -> keras.export.ExportArchive:

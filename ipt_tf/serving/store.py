@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from ipt_tf.export.versions import version_of
 from ipt_tf.serving.errors import ServingError
 from ipt_tf.serving.servable import Servable
 
@@ -48,7 +49,7 @@ class Store:
 
     A version is loaded once nothing in it changed between two looks, so that one that is still being copied is
     left alone; one that cannot be loaded is tried again when its files change. Requests that run while a version
-    is removed finish with it.
+    is removed finish with it. What cannot be read is reported and stays as it was: it may be readable again.
 
     Args:
         folder: of the models.
@@ -63,6 +64,7 @@ class Store:
     def __post_init__(self) -> None:
         self._versions: dict[str, dict[int, _Version]] = {}
         self._seen: dict[tuple[str, int], _Files] = {}
+        self._reported: set[str] = set()
         self._lock = threading.Lock()
         self._stop = threading.Event()
 
@@ -73,8 +75,8 @@ class Store:
             while not self._stop.wait(seconds):
                 try:
                     self.look()
-                except OSError as error:  # a folder that cannot be read now may be readable again
-                    _log.warning("%s", error)
+                except Exception:  # versions that come later are to be found all the same
+                    _log.exception("the folder of models could not be looked at")
 
         thread = threading.Thread(target=look, name="models", daemon=True)
         thread.start()
@@ -86,7 +88,11 @@ class Store:
 
     def look(self) -> None:
         """Loads what is new and whole since the last look, and forgets what was removed."""
-        found = dict(self._find())
+        problems: set[str] = set()
+        found = self._find(problems)
+        for problem in sorted(problems - self._reported):
+            _log.warning("%s", problem)
+        self._reported = problems
         with self._lock:
             for name, versions in list(self._versions.items()):
                 self._versions[name] = {
@@ -94,23 +100,52 @@ class Store:
                 }
                 if not self._versions[name]:
                     del self._versions[name]
-        for (name, number), files in found.items():
+        seen = {}
+        for (name, number), folder in found.items():
+            if folder is None:
+                continue
+            files = _files(folder)
+            seen[name, number] = files
             known = self._versions.get(name, {}).get(number)
             settled = self._seen.get((name, number)) == files
             if settled and (known is None or (known.servable is None and known.files != files)):
-                self._load(name, number, files)
-        self._seen = found
+                self._load(name, number, folder, files)
+        self._seen = seen
 
-    def _find(self):
-        for path in self.folder.glob("*/*/saved_model.pb"):
-            name, number = path.parts[-3:-1]
-            if number.isdecimal() and not name.startswith("."):
-                yield (name, int(number)), _files(path.parent)
+    def _find(self, problems: set[str]) -> dict[tuple[str, int], Path | None]:
+        """Returns the folder of each version that is there; None for one that was known and cannot be read now."""
+        known = {(name, number) for name, versions in self._versions.items() for number in versions}
+        try:
+            names = sorted(os.listdir(self.folder))
+            if not names and known:  # as the place of a disk is that is away
+                raise OSError(f"{self.folder} is empty")
+        except OSError as error:
+            problems.add(f"{error}: the models are served as they were")
+            return dict.fromkeys(known)
+        found: dict[tuple[str, int], Path | None] = {}
+        for name in names:
+            if name.startswith("."):
+                continue
+            try:
+                folders = sorted(os.listdir(self.folder / name))
+            except NotADirectoryError:
+                continue
+            except OSError as error:
+                problems.add(f"{error}: {name} is served as it was")
+                found |= {each: None for each in known if each[0] == name}
+                continue
+            for folder in folders:
+                if (number := version_of(folder)) is not None:
+                    path = self.folder / name / folder
+                    is_version = os.path.lexists(path / "saved_model.pb")
+                    if is_version or (name, number) in known:
+                        found[name, number] = path if is_version else None
+        return found
 
-    def _load(self, name: str, number: int, files: _Files) -> None:
+    def _load(self, name: str, number: int, folder: Path, files: _Files) -> None:
         self._put(name, _Version(Status(number, "LOADING"), files))
         try:
-            servable = self.load(self.folder / name / str(number), name, number)
+            servable = self.load(folder, name, number)
         except Exception as error:  # TensorFlow raises whatever it likes on damaged files
             reason = str(error).splitlines()[0] if str(error) else type(error).__name__
             _log.warning("%s version %d cannot be loaded: %s", name, number, reason)
@@ -190,7 +225,8 @@ def _files(folder: Path) -> _Files:
             path = os.path.join(parent, name)
             try:
                 status = os.stat(path)
-            except FileNotFoundError:  # renamed or removed meanwhile: the next look tells
-                continue
-            found.append((path, status.st_size, status.st_mtime_ns))
+            except OSError:  # renamed or removed meanwhile, or a link that leads nowhere: loading tells
+                found.append((path, -1, -1))
+            else:
+                found.append((path, status.st_size, status.st_mtime_ns))
     return frozenset(found)

@@ -249,6 +249,17 @@ def test_versions_count_on_and_none_is_replaced(model, tmp_path):
 
 
 @pytest.mark.usefixtures("quick")
+def test_versions_are_counted_as_tensorflow_serving_reads_them(model, tmp_path):
+    for name in ("00000123", str(2**63), "latest"):
+        (tmp_path / "ipt_derain" / name).mkdir(parents=True)
+    with pytest.raises(ValueError, match="ipt_derain/00000123 exists already"):
+        saved_model.export_tasks(model, tmp_path, ["derain"], version=123)
+    with pytest.raises(ValueError, match=f"from 1 to {2**63 - 1}, not {2**63 + 1}"):
+        saved_model.export_tasks(model, tmp_path, ["derain"], version=2**63 + 1)
+    assert saved_model.export_tasks(model, tmp_path, ["derain"]) == [tmp_path / "ipt_derain/124"]
+
+
+@pytest.mark.usefixtures("quick")
 def test_nothing_is_left_where_an_export_fails(model, tmp_path, monkeypatch):
     def full(*_):
         raise OSError(28, "No space left on device")

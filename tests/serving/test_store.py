@@ -76,6 +76,7 @@ def test_a_version_that_is_removed_is_not_found_any_more(tmp_path):
     store = Store(tmp_path, load)
     store.look()
     store.look()
+    add(tmp_path, "b", 1)
     shutil.rmtree(tmp_path / "a" / "2")
     store.look()
     assert store.find("a").version == 1
@@ -84,6 +85,64 @@ def test_a_version_that_is_removed_is_not_found_any_more(tmp_path):
     with pytest.raises(ServingError, match="Servable not found") as caught:
         store.find("a")
     assert caught.value.code == "NOT_FOUND"
+
+
+def served(store, looks=3):
+    """The models and versions there are after some looks."""
+    for _ in range(looks):
+        store.look()
+    return {(name, each.version) for name in store.names() for each in store.status(name) if not each.error}
+
+
+@pytest.mark.parametrize("hide", ["the folder", "what is in it", "a model", "files of a version"])
+def test_what_cannot_be_read_for_a_while_stays_and_is_reported_once(tmp_path, hide, caplog):
+    models, away = tmp_path / "models", tmp_path / "away"
+    add(models, "a", 1)
+    add(models, "b", 1)
+    store = Store(models, load)
+    everything = served(store)
+    assert everything == {("a", 1), ("b", 1)}
+    if hide == "files of a version":
+        (models / "a/1/saved_model.pb").rename(away)
+    elif hide == "a model":  # a link that leads to itself cannot be read, whoever asks
+        (models / "a").rename(away)
+        (models / "a").symlink_to(models / "a")
+    else:
+        models.rename(away)
+    if hide == "what is in it":
+        models.mkdir()
+    assert served(store) == everything
+    assert len(caplog.messages) == (hide != "files of a version")
+    if hide == "files of a version":
+        away.rename(models / "a/1/saved_model.pb")
+    elif hide == "a model":
+        (models / "a").unlink()
+        away.rename(models / "a")
+    else:
+        shutil.rmtree(models, ignore_errors=True)
+        away.rename(models)
+    shutil.rmtree(models / "b")
+    assert served(store) == {("a", 1)}
+
+
+def test_a_loop_of_links_in_a_version_harms_no_other(tmp_path):
+    for version in (1, 2, 3):
+        add(tmp_path, "a", version)
+    (tmp_path / "a/1/loop").symlink_to("loop")
+    (tmp_path / "a/2/saved_model.pb").unlink()
+    (tmp_path / "a/2/saved_model.pb").symlink_to("saved_model.pb")
+    shutil.rmtree(tmp_path / "a/2/variables")
+    (tmp_path / "a/4").symlink_to("4")
+    assert served(Store(tmp_path, load)) == {("a", 1), ("a", 3)}
+
+
+def test_versions_are_numbers_of_64_bits_however_they_are_written(tmp_path):
+    largest = 2**63 - 1
+    for name in ("00000123", str(largest), str(largest + 1), "9" * 200, "1_0", "-1", "٣"):
+        add(tmp_path, "a", name)
+    store = Store(tmp_path, load)
+    assert served(store) == {("a", 123), ("a", largest)}
+    assert store.find("a", 123).version == 123
 
 
 def test_half_of_a_real_model_is_not_served(tmp_path, saved_model):
