@@ -32,7 +32,7 @@ def restored_files(files: tf.Tensor, restore: Restore, scale: int) -> tf.Tensor:
     alone = tf.size(files) == 1
 
     def restored_as(file, dtype):
-        pixels = tf.cond(alone, lambda: _decode(file, dtype), lambda: _decode_or_nothing(file, dtype))
+        pixels = tf.cond(alone, lambda: _decode_as(file, dtype), lambda: _decode_or_nothing(file, dtype))
         return tf.cond(tf.size(pixels) == 0, lambda: b"", lambda: _restored_file(pixels, restore, scale))
 
     def restored(file):
@@ -51,8 +51,16 @@ def _is_16_bit_png(file: tf.Tensor) -> tf.Tensor:
     return tf.logical_and(is_png, tf.strings.substr(header, PNG_DEPTH, 1) == bytes([16]))
 
 
-def _decode(file: tf.Tensor, dtype: tf.DType) -> tf.Tensor:
-    """Decodes a picture (H, W, C): a PNG as uint16, or one of any kind as uint8."""
+def decode(file: bytes) -> tf.Tensor:
+    """Decodes a picture (H, W, C), uint8 or uint16, outside of graphs.
+
+    Raises:
+        tf.errors.InvalidArgumentError: it is damaged, or no PNG, JPEG, GIF or BMP.
+    """
+    return _decode_as(tf.constant(file), tf.uint16 if _is_16_bit_png(file) else tf.uint8)
+
+
+def _decode_as(file: tf.Tensor, dtype: tf.DType) -> tf.Tensor:
     pixels = tf.io.decode_png(file, dtype=dtype) if dtype == tf.uint16 else _decode_8(file)
     return tf.ensure_shape(pixels, (None, None, None))
 
@@ -68,7 +76,7 @@ def _decode_8(file: tf.Tensor) -> tf.Tensor:
 
 def _decode_or_nothing(file: tf.Tensor, dtype: tf.DType) -> tf.Tensor:
     """Decodes a picture, or returns (0, 0, 0): in a graph only a dataset can go on after an error."""
-    decoded = tf.data.Dataset.from_tensors(file).map(lambda file: _decode(file, dtype)).ignore_errors()
+    decoded = tf.data.Dataset.from_tensors(file).map(lambda file: _decode_as(file, dtype)).ignore_errors()
     nothing = tf.data.Dataset.from_tensors(tf.zeros((0, 0, 0), dtype))
     return decoded.concatenate(nothing).take(1).get_single_element()
 
@@ -84,11 +92,11 @@ def _restored_file(pixels: tf.Tensor, restore: Restore, scale: int) -> tf.Tensor
 
     rgb = tf.gather(pixels, tf.minimum(tf.range(3), colours - 1), axis=-1)
     restored = restore(rgb, finish=finish, dtype=dtype)
-    alpha = _enlarged(pixels[..., colours:], scale, white)
+    alpha = enlarged(pixels[..., colours:], scale)
     return tf.io.encode_png(tf.concat([restored, alpha], axis=-1))
 
 
-def _enlarged(alpha: tf.Tensor, scale: int, white: int) -> tf.Tensor:
+def enlarged(alpha: tf.Tensor, scale: int) -> tf.Tensor:
     """Enlarges an alpha channel (H, W, 1) bicubically; without one, (H, W, 0), it stays without."""
     if scale == 1:
         return alpha
@@ -96,7 +104,7 @@ def _enlarged(alpha: tf.Tensor, scale: int, white: int) -> tf.Tensor:
 
     def larger():
         values = tf.image.resize(alpha, size, tf.image.ResizeMethod.BICUBIC)
-        return tf.cast(tf.round(tf.clip_by_value(values, 0, white)), alpha.dtype)
+        return tf.cast(tf.round(tf.clip_by_value(values, 0, alpha.dtype.max)), alpha.dtype)
 
     none = tf.zeros(tf.concat([size, [0]], axis=0), alpha.dtype)
     return tf.cond(tf.shape(alpha)[-1] > 0, larger, lambda: none)

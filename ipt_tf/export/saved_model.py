@@ -22,11 +22,8 @@ from pathlib import Path
 import keras
 import tensorflow as tf
 
-from ipt_tf.export import pictures, single_task, tiles, versions, warmup
+from ipt_tf.export import folders, pictures, single_task, tiles, warmup
 from ipt_tf.model.ipt import IPT
-
-ORIGIN = "ipt_tf.json"
-"""In `assets.extra/`: the task, its scale, the tile and what weights these are."""
 
 
 def export_tasks(
@@ -75,13 +72,13 @@ def folder_of(out: Path, task: str, version: int | None = None) -> Path:
         ValueError: the version is there already, under whatever name, or is no number that TF-Serving reads.
     """
     base = out / f"ipt_{task}"
-    taken = {versions.version_of(path.name): path for path in base.glob("*")}
+    taken = {folders.version_of(path.name): path for path in base.glob("*")}
     if version is None:
         version = max((number for number in taken if number is not None), default=0) + 1
     if version in taken:
         raise _exists(taken[version])
-    if not 1 <= version <= versions.LARGEST:
-        raise ValueError(f"a version is a number from 1 to {versions.LARGEST}, not {version}")
+    if not 1 <= version <= folders.LARGEST_VERSION:
+        raise ValueError(f"a version is a number from 1 to {folders.LARGEST_VERSION}, not {version}")
     return base / str(version)
 
 
@@ -175,7 +172,7 @@ def _clipped(rows: tf.Tensor) -> tf.Tensor:
 def _write_extras(view: IPT, folder: Path, source: str | Path | None) -> None:
     folder.mkdir()
     origin = single_task.origin(view, source)
-    (folder / ORIGIN).write_text(json.dumps(origin, indent=1) + "\n")
+    (folder / folders.ORIGIN).write_text(json.dumps(origin, indent=1) + "\n")
     try:
         warmup.write(folder / warmup.FILE, view.task().name, view.patch_size)
     except ModuleNotFoundError as error:

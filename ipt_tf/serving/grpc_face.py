@@ -1,6 +1,6 @@
 """TF-Serving's gRPC services: Predict, GetModelMetadata and GetModelStatus."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 
 import grpc
 import numpy as np
@@ -17,20 +17,18 @@ from tensorflow_serving.apis import (
 )
 
 from ipt_tf.serving.errors import ServingError
+from ipt_tf.serving.scheduler import Scheduler
 from ipt_tf.serving.servable import DEFAULT_SIGNATURE, Servable, Signature
 from ipt_tf.serving.store import Store
-from ipt_tf.serving.workers import Workers
 
 HEALTH_NAMES = ("", "ModelService", "PredictionService")
 """What the health service knows: the whole server, and the names that TF-Serving uses."""
 
 
-def add_services(
-    server: grpc.aio.Server, store: Store, workers_of: Callable[[Signature], Workers]
-) -> health.aio.HealthServicer:
+def add_services(server: grpc.aio.Server, store: Store, scheduler: Scheduler) -> health.aio.HealthServicer:
     """Adds all services to a gRPC server, and returns the one that says whether it is healthy."""
     prediction_service_pb2_grpc.add_PredictionServiceServicer_to_server(
-        PredictionService(store, workers_of), server
+        PredictionService(store, scheduler), server
     )
     model_service_pb2_grpc.add_ModelServiceServicer_to_server(ModelService(store), server)
     healthy = health.aio.HealthServicer()
@@ -49,12 +47,12 @@ class PredictionService(prediction_service_pb2_grpc.PredictionServiceServicer):
 
     Args:
         store: of the models.
-        workers_of: who computes a signature.
+        scheduler: who computes.
     """
 
-    def __init__(self, store: Store, workers_of: Callable[[Signature], Workers]) -> None:
+    def __init__(self, store: Store, scheduler: Scheduler) -> None:
         self._store = store
-        self._workers_of = workers_of
+        self._scheduler = scheduler
 
     async def Predict(self, request, context):
         try:
@@ -62,11 +60,12 @@ class PredictionService(prediction_service_pb2_grpc.PredictionServiceServicer):
             signature = servable.signature(request.model_spec.signature_name)
             signature.check_outputs(request.output_filter)
 
-            def compute():
-                outputs = signature.run(_arrays(signature, request.inputs))
-                return _response(servable, signature, outputs, request.output_filter)
-
-            return await self._workers_of(signature).run(compute, context.time_remaining())
+            return await self._scheduler.answer(
+                signature,
+                read=lambda: _arrays(signature, request.inputs),
+                write=lambda outputs: _response(servable, signature, outputs, request.output_filter),
+                seconds=context.time_remaining(),
+            )
         except ServingError as error:
             await _abort(context, error)
 

@@ -7,7 +7,6 @@ import asyncio
 import base64
 import binascii
 import json
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -18,9 +17,9 @@ from tensorflow_serving.apis import get_model_metadata_pb2
 
 from ipt_tf.serving import grpc_face
 from ipt_tf.serving.errors import HTTP_STATUS, ServingError
+from ipt_tf.serving.scheduler import Scheduler
 from ipt_tf.serving.servable import Signature
 from ipt_tf.serving.store import Store
-from ipt_tf.serving.workers import Workers
 
 _MODEL = r"/v1/models/{name:[^/:]+}"
 _VERSIONS = ("", r"/versions/{version:\d{1,18}}", r"/labels/{label:[^/:]+}")
@@ -28,7 +27,7 @@ _VERSIONS = ("", r"/versions/{version:\d{1,18}}", r"/labels/{label:[^/:]+}")
 
 def application(
     store: Store,
-    workers_of: Callable[[Signature], Workers],
+    scheduler: Scheduler,
     *,
     most_bytes: int,
     timeout: float,
@@ -37,11 +36,11 @@ def application(
 
     Args:
         store: of the models.
-        workers_of: who computes a signature.
+        scheduler: who computes.
         most_bytes: largest body of a request.
         timeout: seconds until a request is answered with 504; HTTP has no deadline of its own.
     """
-    face = _Face(store, workers_of, timeout)
+    face = _Face(store, scheduler, timeout)
     app = web.Application(client_max_size=most_bytes, middlewares=[_answer_errors])
     for version in _VERSIONS:
         app.router.add_post(f"{_MODEL}{version}:predict", face.predict)
@@ -67,9 +66,9 @@ def _error(code: int, message: str) -> web.Response:
 
 
 class _Face:
-    def __init__(self, store: Store, workers_of: Callable[[Signature], Workers], timeout: float) -> None:
+    def __init__(self, store: Store, scheduler: Scheduler, timeout: float) -> None:
         self._store = store
-        self._workers_of = workers_of
+        self._scheduler = scheduler
         self._timeout = timeout
 
     async def predict(self, request: web.Request) -> web.Response:
@@ -82,13 +81,13 @@ class _Face:
         content = await asyncio.get_running_loop().run_in_executor(None, _parsed, body)
         signature = servable.signature(_signature_name(content))
 
-        def compute() -> bytes:
-            rows = "instances" in content
-            inputs = _row_inputs(signature, content) if rows else _column_inputs(signature, content)
-            outputs = signature.run(inputs)
-            return (_rows if rows else _columns)(outputs)
-
-        answer = await self._workers_of(signature).run(compute, self._timeout)
+        rows = "instances" in content
+        answer = await self._scheduler.answer(
+            signature,
+            read=lambda: (_row_inputs if rows else _column_inputs)(signature, content),
+            write=_rows if rows else _columns,
+            seconds=self._timeout,
+        )
         return web.Response(body=answer, content_type="application/json")
 
     async def metadata(self, request: web.Request) -> web.Response:

@@ -1,7 +1,8 @@
 """One version of a model: its signatures, which check what they are given before TensorFlow sees it."""
 
+import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,14 +11,22 @@ import tensorflow as tf
 from tensorflow.core.protobuf import meta_graph_pb2, saved_model_pb2
 
 from ipt_tf import images
+from ipt_tf.export.folders import ORIGIN
+from ipt_tf.export.pictures import decode
 from ipt_tf.serving import batching
 from ipt_tf.serving.configs import Batching
 from ipt_tf.serving.errors import ServingError
+from ipt_tf.serving.pictures import Pictures
+from ipt_tf.serving.workers import Caller
 
 DEFAULT_SIGNATURE = "serving_default"
 
 # Not GIF, although TensorFlow decodes it: its frames can be larger than its header says, and all are decoded.
 _KINDS = ("PNG", "JPEG", "BMP")
+
+# Decoders take a JPEG whose data end early, and fill it up with grey. A block of 8 x 8 pixels is a bit at least, and
+# the component that has most blocks has a fourth of what it could have, at least.
+_MOST_JPEG_PIXELS_PER_BYTE = 64 * 8 * 4
 
 
 @dataclass(frozen=True)
@@ -69,6 +78,12 @@ def load(folder: Path, name: str, version: int, settings: Batching, max_pixels: 
         key: Signature(key, function, loaded, settings, max_pixels)
         for key, function in loaded.signatures.items()
     }
+    origin = folder / "assets.extra" / ORIGIN
+    if origin.exists():
+        described = json.loads(origin.read_text())
+        pictures = Pictures(loaded.signatures[DEFAULT_SIGNATURE], described["tile"], described["scale"])
+        signatures["restore"].compute_by(pictures.images)
+        signatures["restore_bytes"].compute_by(pictures.files)
     return Servable(name, version, signatures, _definitions(folder, signatures))
 
 
@@ -98,6 +113,11 @@ class Signature:
         self._max_pixels = max_pixels
         self._max_batch = settings.max_batch_size
         self._run = batching.batched(function, self.inputs, settings) if self.is_batched else function
+        self._by: Callable[[np.ndarray, Caller], np.ndarray] | None = None
+
+    def compute_by(self, function: Callable[[np.ndarray, Caller], np.ndarray]) -> None:
+        """Takes a function of the only input and the caller, to the only output, in place of the graph's."""
+        self._by = function
 
     def check_names(self, names) -> None:
         """Raises ServingError where the inputs are not those of the signature."""
@@ -142,35 +162,62 @@ class Signature:
         if spec.dtype != tf.string and not self.is_batched and math.prod(shape[:-1]) > self._max_pixels:
             raise ServingError("INVALID_ARGUMENT", f"{name} is {_shown(shape)}; {self._most_pixels()}")
 
-    def run(self, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-        """Computes the outputs of inputs that `check_names` and `check_size` accepted.
+    def look_at(self, inputs: Mapping[str, np.ndarray]) -> int:
+        """Checks the values of inputs that `check_names` and `check_size` accepted, and returns their pixels.
 
         Raises:
-            ServingError: by the code of TensorFlow's own error, or INVALID_ARGUMENT for values that are not finite
-                and for pictures that are too large, of a kind not known, or damaged.
+            ServingError: INVALID_ARGUMENT for values that are not finite and for pictures that are too large, of a
+                kind not known, or damaged.
         """
+        pixels = 0
         for name, value in inputs.items():
             if self.inputs[name].dtype == tf.string:
-                self._check_pictures(name, value)
+                pixels += self._look_at_pictures(name, value)
             elif not np.isfinite(value).all():
                 raise ServingError("INVALID_ARGUMENT", f"{name} holds NaN or infinity")
+            else:
+                pixels += math.prod(value.shape[:-1])
+        return pixels
+
+    def run(self, inputs: Mapping[str, np.ndarray], caller: Caller) -> dict[str, np.ndarray]:
+        """Computes the outputs of inputs that `look_at` accepted.
+
+        Raises:
+            ServingError: by the code of TensorFlow's own error; CANCELLED, the caller is gone.
+        """
         try:
+            if self._by:
+                (value,), (name,) = inputs.values(), self.outputs
+                return {name: self._by(value, caller)}
             outputs = self._run(**{name: tf.constant(value) for name, value in inputs.items()})
             return {name: value.numpy() for name, value in outputs.items()}
         except tf.errors.OpError as error:
             raise ServingError(_CODES.get(error.error_code, "INTERNAL"), _reason(error)) from None
 
-    def _check_pictures(self, name: str, files: np.ndarray) -> None:
-        """Looks at the sizes that files claim, as a few bytes can stand for pixels that fill the memory."""
+    def _look_at_pictures(self, name: str, files: np.ndarray) -> int:
+        """Decodes files, after a look at the sizes that they claim: a few bytes can stand for what fills the memory."""
         pixels = 0
-        for index, data in enumerate(files.ravel()):
+        for index, data in enumerate(files):
             try:
                 height, width = images.claimed_size(data, _KINDS)
             except images.ImageError as error:
                 raise ServingError("INVALID_ARGUMENT", f"{name}[{index}] {error}") from None
+            if data.startswith(b"\xff\xd8") and height * width > _MOST_JPEG_PIXELS_PER_BYTE * len(data):
+                raise ServingError(
+                    "INVALID_ARGUMENT",
+                    f"{name}[{index}] is damaged: {len(data)} bytes cannot hold {height} x {width} pixels",
+                )
             pixels += height * width
         if pixels > self._max_pixels:
             raise ServingError("INVALID_ARGUMENT", f"{name} has {pixels} pixels; {self._most_pixels()}")
+        for index, data in enumerate(files):
+            try:
+                decode(data)
+            except tf.errors.InvalidArgumentError as error:
+                raise ServingError(
+                    "INVALID_ARGUMENT", f"{name}[{index}] is damaged: {_reason(error)}"
+                ) from None
+        return pixels
 
     def _most_pixels(self) -> str:
         return f"at most {self._max_pixels} pixels are taken in a request: send tiles instead"

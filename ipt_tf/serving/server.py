@@ -5,6 +5,7 @@ import functools
 import os
 import signal
 import ssl
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,13 +15,10 @@ from aiohttp import web
 
 from ipt_tf.serving import grpc_face, rest_face, servable
 from ipt_tf.serving.configs import Batching
-from ipt_tf.serving.servable import Signature
+from ipt_tf.serving.scheduler import Scheduler
 from ipt_tf.serving.store import Store
-from ipt_tf.serving.workers import Workers
 
-_TILE_THREADS = (
-    16  # they wait for a batch; more requests wait outside, where their deadline can take them out
-)
+_SPARE = 5.0  # seconds after the grace in which requests that are given up have to end
 
 
 @dataclass(frozen=True)
@@ -33,11 +31,11 @@ class Settings:
         rest_port: of REST; 0 takes a free one.
         batching: how tiles are batched.
         labels: by model, label -> version.
-        max_requests: requests for tiles, and requests for whole pictures, that are computed or wait.
+        max_requests: requests for tiles, for pictures and for large pictures, that are computed or wait.
         max_bytes: of a request or an answer.
         max_pixels: of the pictures in a request.
         rest_timeout: seconds until a REST request is answered with 504.
-        grace: seconds that requests have to finish after SIGTERM.
+        grace: seconds that requests have to finish after SIGTERM; those that have not are given up.
         poll: seconds between looks at the folder of models.
         certificate: files of a certificate and its key (PEM), for TLS; None serves in the clear.
     """
@@ -61,12 +59,24 @@ Started = Callable[[int, int, list[str]], object]
 
 
 def run(folder: str | os.PathLike, settings: Settings, started: Started) -> None:
-    """Serves the models in a folder until SIGTERM or Ctrl-C; see `serve`. For the main thread of a process."""
+    """Serves the models in a folder until SIGTERM or Ctrl-C; see `serve`. For the main thread of a process.
+
+    A second signal ends the process at once, and so does work that nothing can stop, when its time is over.
+    """
 
     async def until_signalled() -> None:
         stopped = asyncio.Event()
+
+        def stop() -> None:
+            if stopped.is_set():
+                os._exit(1)
+            stopped.set()
+            limit = threading.Timer(settings.grace + _SPARE, os._exit, args=(1,))
+            limit.daemon = True
+            limit.start()
+
         for number in (signal.SIGTERM, signal.SIGINT):
-            asyncio.get_running_loop().add_signal_handler(number, stopped.set)
+            asyncio.get_running_loop().add_signal_handler(number, stop)
         await serve(folder, settings, started, stopped)
 
     asyncio.run(until_signalled())
@@ -90,15 +100,11 @@ async def serve(
     loop = asyncio.get_running_loop()
     tls = _Tls.read(*settings.certificate) if settings.certificate else None
     store = await _filled(Path(folder), settings)
-    tiles = Workers(_TILE_THREADS, settings.max_requests)
-    pictures = Workers(os.cpu_count() or 1, settings.max_requests)
+    scheduler = Scheduler(settings.max_requests)
 
-    def workers_of(signature: Signature) -> Workers:
-        return tiles if signature.is_batched else pictures
-
-    server, healthy, port = await _start_grpc(store, workers_of, settings, tls)
+    server, healthy, port = await _start_grpc(store, scheduler, settings, tls)
     try:
-        runner, rest_port = await _start_rest(store, workers_of, settings, tls)
+        runner, rest_port = await _start_rest(store, scheduler, settings, tls)
     except OSError:
         await server.stop(None)
         raise
@@ -110,8 +116,7 @@ async def serve(
     await healthy.enter_graceful_shutdown()
     store.close()
     await asyncio.gather(server.stop(settings.grace), runner.cleanup())
-    for workers in (tiles, pictures):
-        await loop.run_in_executor(None, workers.close)
+    await loop.run_in_executor(None, scheduler.close)
     await loop.run_in_executor(None, watch.join)
 
 
@@ -149,7 +154,7 @@ async def _filled(folder: Path, settings: Settings) -> Store:
     return store
 
 
-async def _start_grpc(store: Store, workers_of, settings: Settings, tls: _Tls | None):
+async def _start_grpc(store: Store, scheduler: Scheduler, settings: Settings, tls: _Tls | None):
     server = grpc.aio.server(
         options=[
             ("grpc.max_receive_message_length", settings.max_bytes),
@@ -160,7 +165,7 @@ async def _start_grpc(store: Store, workers_of, settings: Settings, tls: _Tls | 
             ),  # a second server on the same port is a mistake, not half of the requests
         ]
     )
-    healthy = grpc_face.add_services(server, store, workers_of)
+    healthy = grpc_face.add_services(server, store, scheduler)
     address = f"{settings.host}:{settings.port}"
     try:
         port = server.add_secure_port(address, tls.credentials) if tls else server.add_insecure_port(address)
@@ -171,11 +176,16 @@ async def _start_grpc(store: Store, workers_of, settings: Settings, tls: _Tls | 
     return server, healthy, port
 
 
-async def _start_rest(store: Store, workers_of, settings: Settings, tls: _Tls | None):
+async def _start_rest(store: Store, scheduler: Scheduler, settings: Settings, tls: _Tls | None):
     app = rest_face.application(
-        store, workers_of, most_bytes=settings.max_bytes, timeout=settings.rest_timeout
+        store, scheduler, most_bytes=settings.max_bytes, timeout=settings.rest_timeout
     )
-    runner = web.AppRunner(app, access_log=None, shutdown_timeout=settings.grace)
+    runner = web.AppRunner(
+        app,
+        access_log=None,
+        shutdown_timeout=settings.grace,
+        handler_cancellation=True,  # when a client hangs up
+    )
     await runner.setup()
     site = web.TCPSite(runner, settings.host, settings.rest_port, ssl_context=tls.context if tls else None)
     try:

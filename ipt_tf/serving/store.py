@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from ipt_tf.export.versions import version_of
+from ipt_tf.export.folders import version_of
 from ipt_tf.serving.errors import ServingError
 from ipt_tf.serving.servable import Servable
 

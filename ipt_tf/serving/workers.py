@@ -11,6 +11,27 @@ from ipt_tf.serving.errors import ServingError
 T = TypeVar("T")
 
 
+class Caller:
+    """Who waits for an answer, until the time is up or the connection is lost."""
+
+    def __init__(self) -> None:
+        self._gone = threading.Event()
+
+    def go(self) -> None:
+        """Waits no longer."""
+        self._gone.set()
+
+    @property
+    def is_gone(self) -> bool:
+        """Whether nobody waits any more."""
+        return self._gone.is_set()
+
+    def check(self) -> None:
+        """Raises ServingError where nobody waits any more; for work that can stop."""
+        if self.is_gone:
+            raise ServingError("CANCELLED", "nobody waits for the answer any more")
+
+
 class Workers:
     """Threads that compute for an event loop, with a bounded queue before them.
 
@@ -24,11 +45,12 @@ class Workers:
         self._places = threading.BoundedSemaphore(most)
         self._most = most
 
-    async def run(self, work: Callable[[], T], seconds: float | None) -> T:
+    async def run(self, work: Callable[[Caller], T], seconds: float | None) -> T:
         """Returns what `work` returns.
 
         Args:
-            work: called in a thread; not at all if its time is up, or nobody waits for it, when its turn comes.
+            work: called in a thread; not at all if its time is up, or nobody waits for it, when its turn comes. It may
+                look at who waits meanwhile.
             seconds: time until its deadline, waiting included, or None.
 
         Raises:
@@ -36,11 +58,11 @@ class Workers:
         """
         if not self._places.acquire(blocking=False):
             raise ServingError("UNAVAILABLE", f"{self._most} requests wait already; try again later")
-        given_up = threading.Event()
+        caller = Caller()
 
         def begin() -> T | None:
             try:
-                return None if given_up.is_set() else work()
+                return None if caller.is_gone else work(caller)
             finally:
                 self._places.release()
 
@@ -54,7 +76,7 @@ class Workers:
                 "DEADLINE_EXCEEDED", "the deadline passed before the answer was there"
             ) from None
         finally:
-            given_up.set()
+            caller.go()
         return result  # type: ignore[return-value]
 
     def close(self) -> None:

@@ -157,6 +157,24 @@ def test_what_is_no_image_is_an_error(loaded, images, message):
         loaded("derain")["restore"](images=images)
 
 
+def test_ipt_serve_restores_whole_pictures_as_the_graph_does(exported, loaded, picture, file_of):
+    from ipt_tf.serving import servable
+    from ipt_tf.serving.configs import Batching
+    from ipt_tf.serving.workers import Caller
+
+    served = servable.load(exported["sr_x2"], "ipt_sr_x2", 1, Batching(), max_pixels=100_000)
+    images = picture(2, 60, 50, 3).astype(np.float32)
+    restored = served.signature("restore").run({"images": images}, Caller())["restored"]
+    np.testing.assert_allclose(restored, loaded("sr_x2")["restore"](images=images)["restored"], atol=1e-2)
+    files = [imagecodecs.png_encode(picture(30, 27, channels).squeeze()) for channels in (1, 2, 3, 4)]
+    files += [imagecodecs.png_encode(picture(60, 5, 4, dtype=np.uint16)), file_of(picture(30, 27, 3), "JPEG")]
+    answers = served.signature("restore_bytes").run({"image_bytes": np.array(files, object)}, Caller())
+    for file, answer in zip(files, answers["restored_bytes"], strict=True):
+        expected = imagecodecs.imread(restored_file(loaded, "sr_x2", file))
+        off = 257 if expected.dtype == np.uint16 else 1
+        assert_grey_levels(imagecodecs.imread(answer), expected, atol=off)
+
+
 # --- what is in the folder ---
 
 

@@ -24,6 +24,12 @@ def enlarged(tiles):
     return tiles.repeat(2, 1).repeat(2, 2)
 
 
+def file_of(pixels):
+    buffer = io.BytesIO()
+    Image.fromarray(pixels).save(buffer, "PNG")
+    return buffer.getvalue()
+
+
 @pytest.fixture(scope="module")
 def folder(saved_model, brighter_model, tmp_path_factory):
     folder = tmp_path_factory.mktemp("models")
@@ -66,10 +72,8 @@ def test_an_image_comes_back_as_from_the_model_here(url, image):
 
 def test_a_file_comes_back_as_png(url):
     pixels = RNG.integers(0, 256, (60, 50, 3), np.uint8)
-    buffer = io.BytesIO()
-    Image.fromarray(pixels).save(buffer, "PNG")
     with Client(url, "sr_x2", label="stable") as client:
-        result = client.restore_bytes(buffer.getvalue())
+        result = client.restore_bytes(file_of(pixels))
     np.testing.assert_array_equal(np.asarray(Image.open(io.BytesIO(result))), enlarged(pixels[None])[0])
 
 
@@ -80,7 +84,7 @@ def test_a_file_that_a_server_could_not_read_among_those_of_others_is_an_error(u
         Client(url, "sr_x2") as client,
         pytest.raises(ServingError, match="no picture, or is damaged") as found,
     ):
-        client.restore_bytes(b"")
+        client.restore_bytes(file_of(np.zeros((3, 3, 3), np.uint8)))
     assert found.value.code == "INVALID_ARGUMENT"
 
 
@@ -132,11 +136,11 @@ def failing(monkeypatch):
     def fail(codes):
         run, asked = servable.Signature.run, []
 
-        def run_or_fail(signature, inputs):
+        def run_or_fail(signature, inputs, caller):
             asked.append(inputs)
             if len(asked) <= len(codes):
                 raise ServingError(codes[len(asked) - 1], "as the test wants it")
-            return run(signature, inputs)
+            return run(signature, inputs, caller)
 
         monkeypatch.setattr(servable.Signature, "run", run_or_fail)
         return asked

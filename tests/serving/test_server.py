@@ -370,14 +370,14 @@ class Blocked:
         self.begun, self.let_go, self.computed = threading.Semaphore(0), threading.Event(), []
         run = servable.Signature.run
 
-        def wait(signature, inputs):
+        def wait(signature, inputs, caller):
             self.begun.release()
             assert self.let_go.wait(60)
             self.computed.append(float(inputs["images"].max()))
-            return run(signature, inputs)
+            return run(signature, inputs, caller)
 
         monkeypatch.setattr(servable.Signature, "run", wait)
-        monkeypatch.setattr("ipt_tf.serving.server._TILE_THREADS", 1)
+        monkeypatch.setattr("ipt_tf.serving.scheduler.TILE_THREADS", 1)
 
 
 @pytest.fixture
@@ -443,7 +443,7 @@ def refused_soon(stub, message):
 def test_requests_at_hand_are_answered_before_the_server_stops(
     serving, one_model, blocked, http, monkeypatch
 ):
-    monkeypatch.setattr("ipt_tf.serving.server._TILE_THREADS", 2)
+    monkeypatch.setattr("ipt_tf.serving.scheduler.TILE_THREADS", 2)
     with serving(one_model) as running, insecure(running) as channel:
         stub = prediction_service_pb2_grpc.PredictionServiceStub(channel)
         call = stub.Predict.future(request(tiles(value=1)), timeout=60)
