@@ -82,8 +82,9 @@ def load(folder: Path, name: str, version: int, settings: Batching, max_pixels: 
     if origin.exists():
         described = json.loads(origin.read_text())
         pictures = Pictures(loaded.signatures[DEFAULT_SIGNATURE], described["tile"], described["scale"])
-        signatures["restore"].compute_by(pictures.images)
-        signatures["restore_bytes"].compute_by(pictures.files)
+        for key, function in (("restore", pictures.images), ("restore_bytes", pictures.files)):
+            if key in signatures:
+                signatures[key].compute_by(function)
     return Servable(name, version, signatures, _definitions(folder, signatures))
 
 

@@ -131,7 +131,7 @@ class Store:
             except NotADirectoryError:
                 continue
             except OSError as error:
-                problems.add(f"{error}: {name} is served as it was")
+                problems.add(f"{error}: what is served of {name} stays as it was")
                 found |= {each: None for each in known if each[0] == name}
                 continue
             for folder in folders:
