@@ -624,7 +624,10 @@ def _add_serve(commands) -> None:
         "--model-config-file",
         type=Path,
         metavar="FILE",
-        help="TF-Serving's models.config; its version labels are used",
+        help=(
+            "TF-Serving's models.config: which models and versions are served, and their labels (default: all versions"
+            " of all models). /models in it is DIR here"
+        ),
     )
     parser.add_argument(
         "--batching-parameters-file",
@@ -663,13 +666,13 @@ def _serve(options: argparse.Namespace) -> int:
             flush=True,
         )
 
-    batching, labels = options.batching_parameters_file, options.model_config_file
+    batching, models = options.batching_parameters_file, options.model_config_file
     settings = server.Settings(
         host=options.host,
         port=options.port,
         rest_port=options.rest_port,
         batching=configs.read_batching(batching) if batching else configs.Batching(),
-        labels=configs.read_labels(labels) if labels else {},
+        models=configs.read_models(models, options.models) if models else None,
         max_requests=options.max_requests,
         max_bytes=options.max_megabytes * 2**20,
         max_pixels=options.max_megapixels * 1_000_000,

@@ -1,7 +1,8 @@
 """TF-Serving's configuration files, in the text form of protocol buffers."""
 
 import os
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Set
+from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -64,20 +65,70 @@ def read_batching(path: str | os.PathLike) -> Batching:
         raise ValueError(f"{path}: {error}") from None
 
 
-def read_labels(path: str | os.PathLike) -> dict[str, dict[str, int]]:
-    """Reads the version labels, by model, from a file of TF-Serving's `--model_config_file`.
+@dataclass(frozen=True)
+class Served:
+    """What TF-Serving's configuration says of a model.
+
+    Args:
+        folder: of its versions.
+        latest: how many versions are served, the largest ones; None for all.
+        specific: the versions that are served instead, if any are named.
+        labels: label -> version.
+    """
+
+    folder: Path
+    latest: int | None = 1
+    specific: frozenset[int] = frozenset()
+    labels: Mapping[str, int] = field(default_factory=dict)
+
+    def chosen(self, versions: Iterable[int]) -> Set[int]:
+        """Returns those of the versions that are there that are to be served."""
+        there = sorted(versions)
+        if self.specific:
+            return self.specific & set(there)
+        return set(there if self.latest is None else there[-self.latest :])
+
+
+def read_models(path: str | os.PathLike, models: Path) -> dict[str, Served]:
+    """Reads a file of TF-Serving's `--model_config_file`.
+
+    Args:
+        path: of the file.
+        models: folder of the models, which TF-Serving's containers have at /models.
+
+    Returns:
+        What is to be served, by name.
 
     Raises:
-        ValueError: the file does not exist, or is no ModelServerConfig.
+        ValueError: the file does not exist, is no ModelServerConfig, or names what is not in `models`.
 
     Example:
-        >>> read_labels("serving/models.config")["ipt_derain"]
+        >>> read_models("serving/models.config", Path("models"))["ipt_derain"].labels
         {'stable': 1}
     """
     from tensorflow_serving.config import model_server_config_pb2
 
     config = _read(path, model_server_config_pb2.ModelServerConfig())
-    return {model.name: dict(model.version_labels) for model in config.model_config_list.config}
+    found: dict[str, Served] = {}
+    for model in config.model_config_list.config:
+        base = Path(model.base_path)
+        if base.parent not in (Path("/models"), models, models.absolute()):
+            raise ValueError(
+                f"{path}: base_path {model.base_path} of {model.name} is neither in {models} nor in /models, which"
+                " stands for it"
+            )
+        if model.model_platform != "tensorflow":
+            raise ValueError(f'{path}: model_platform of {model.name} is "tensorflow" here')
+        if model.name in found:
+            raise ValueError(f"{path}: {model.name} is there twice")
+        policy = model.model_version_policy
+        found[model.name] = Served(
+            models / base.name,
+            None if policy.WhichOneof("policy_choice") == "all" else max(policy.latest.num_versions, 1),
+            frozenset(policy.specific.versions),
+            dict(model.version_labels),
+        )
+    return found
 
 
 def _read(path: str | os.PathLike, message):
@@ -100,7 +151,7 @@ def batching_parameters():
 
 @cache
 def _batching_parameters_class():
-    field = descriptor_pb2.FieldDescriptorProto
+    kinds = descriptor_pb2.FieldDescriptorProto
     file = descriptor_pb2.FileDescriptorProto(
         name="batching_parameters.proto",
         package="tensorflow.serving",
@@ -108,17 +159,17 @@ def _batching_parameters_class():
         dependency=[wrappers_pb2.DESCRIPTOR.name],
     )
     message = file.message_type.add(name="BatchingParameters")
-    optional = {"label": field.LABEL_OPTIONAL}
+    optional = {"label": kinds.LABEL_OPTIONAL}
     wrapped = ("max_batch_size", "batch_timeout_micros", "max_enqueued_batches", "num_batch_threads")
     for number, name in enumerate(wrapped, start=1):
         type_name = ".google.protobuf.Int64Value"
-        message.field.add(name=name, number=number, type=field.TYPE_MESSAGE, type_name=type_name, **optional)
+        message.field.add(name=name, number=number, type=kinds.TYPE_MESSAGE, type_name=type_name, **optional)
     type_name = ".google.protobuf.StringValue"
     message.field.add(
-        name="thread_pool_name", number=5, type=field.TYPE_MESSAGE, type_name=type_name, **optional
+        name="thread_pool_name", number=5, type=kinds.TYPE_MESSAGE, type_name=type_name, **optional
     )
-    message.field.add(name="allowed_batch_sizes", number=6, type=field.TYPE_INT64, label=field.LABEL_REPEATED)
-    message.field.add(name="pad_variable_length_inputs", number=7, type=field.TYPE_BOOL, **optional)
+    message.field.add(name="allowed_batch_sizes", number=6, type=kinds.TYPE_INT64, label=kinds.LABEL_REPEATED)
+    message.field.add(name="pad_variable_length_inputs", number=7, type=kinds.TYPE_BOOL, **optional)
     # A pool of its own: TF-Serving's definition of the same name may join the default one some day.
     pool = descriptor_pool.DescriptorPool()
     pool.AddSerializedFile(wrappers_pb2.DESCRIPTOR.serialized_pb)

@@ -1,6 +1,8 @@
 """TF-Serving's gRPC services: Predict, GetModelMetadata and GetModelStatus."""
 
-from collections.abc import Mapping
+import functools
+import logging
+from collections.abc import Callable, Mapping
 
 import grpc
 import numpy as np
@@ -20,6 +22,8 @@ from ipt_tf.serving.errors import ServingError
 from ipt_tf.serving.scheduler import Scheduler
 from ipt_tf.serving.servable import DEFAULT_SIGNATURE, Servable, Signature
 from ipt_tf.serving.store import Store
+
+_log = logging.getLogger(__name__)
 
 HEALTH_NAMES = ("", "ModelService", "PredictionService")
 """What the health service knows: the whole server, and the names that TF-Serving uses."""
@@ -42,6 +46,22 @@ async def say_serving(healthy: health.aio.HealthServicer) -> None:
         await healthy.set(name, health_pb2.HealthCheckResponse.SERVING)
 
 
+def _answering(method: Callable) -> Callable:
+    """Makes every error of a method gRPC's own."""
+
+    @functools.wraps(method)
+    async def answering(self, request, context):
+        try:
+            return await method(self, request, context)
+        except ServingError as error:
+            await context.abort(grpc.StatusCode[error.code], str(error))
+        except Exception as error:
+            _log.error("%s: %r", method.__name__, error)
+            await context.abort(grpc.StatusCode.INTERNAL, f"an error of the server: {type(error).__name__}")
+
+    return answering
+
+
 class PredictionService(prediction_service_pb2_grpc.PredictionServiceServicer):
     """Computes.
 
@@ -54,31 +74,23 @@ class PredictionService(prediction_service_pb2_grpc.PredictionServiceServicer):
         self._store = store
         self._scheduler = scheduler
 
+    @_answering
     async def Predict(self, request, context):
-        try:
-            servable = find(self._store, request.model_spec)
-            signature = servable.signature(request.model_spec.signature_name)
-            signature.check_outputs(request.output_filter)
+        servable = find(self._store, request.model_spec)
+        signature = servable.signature(request.model_spec.signature_name)
+        signature.check_outputs(request.output_filter)
+        return await self._scheduler.answer(
+            signature,
+            read=lambda: _arrays(signature, request.inputs),
+            write=lambda outputs: _response(servable, signature, outputs, request.output_filter),
+            seconds=context.time_remaining(),
+        )
 
-            return await self._scheduler.answer(
-                signature,
-                read=lambda: _arrays(signature, request.inputs),
-                write=lambda outputs: _response(servable, signature, outputs, request.output_filter),
-                seconds=context.time_remaining(),
-            )
-        except ServingError as error:
-            await _abort(context, error)
-
+    @_answering
     async def GetModelMetadata(self, request, context):
-        try:
-            fields = list(request.metadata_field)
-            if fields != ["signature_def"]:
-                raise ServingError(
-                    "INVALID_ARGUMENT", "metadata_field must be signature_def, and nothing else"
-                )
-            return metadata(find(self._store, request.model_spec))
-        except ServingError as error:
-            await _abort(context, error)
+        if set(request.metadata_field) != {"signature_def"}:
+            raise ServingError("INVALID_ARGUMENT", "metadata_field must be signature_def, and nothing else")
+        return metadata(find(self._store, request.model_spec))
 
 
 class ModelService(model_service_pb2_grpc.ModelServiceServicer):
@@ -87,15 +99,10 @@ class ModelService(model_service_pb2_grpc.ModelServiceServicer):
     def __init__(self, store: Store) -> None:
         self._store = store
 
+    @_answering
     async def GetModelStatus(self, request, context):
-        try:
-            return status(self._store, request.model_spec.name, *_version(request.model_spec))
-        except ServingError as error:
-            await _abort(context, error)
-
-
-async def _abort(context, error: ServingError) -> None:
-    await context.abort(grpc.StatusCode[error.code], str(error))
+        number, _ = _version(request.model_spec)
+        return status(self._store, request.model_spec.name, number)
 
 
 def find(store: Store, spec: model_pb2.ModelSpec) -> Servable:
@@ -107,8 +114,7 @@ def find(store: Store, spec: model_pb2.ModelSpec) -> Servable:
 
 def _version(spec: model_pb2.ModelSpec) -> tuple[int | None, str | None]:
     choice = spec.WhichOneof("version_choice")
-    # Some clients send 0 where they mean the latest.
-    number = spec.version.value if choice == "version" and spec.version.value else None
+    number = spec.version.value if choice == "version" else None
     return number, spec.version_label if choice == "version_label" else None
 
 
@@ -124,12 +130,10 @@ def metadata(servable: Servable) -> get_model_metadata_pb2.GetModelMetadataRespo
     return response
 
 
-def status(
-    store: Store, name: str, version: int | None, label: str | None
-) -> get_model_status_pb2.GetModelStatusResponse:
-    """Returns the state of the versions of a model, or of one of them."""
+def status(store: Store, name: str, version: int | None) -> get_model_status_pb2.GetModelStatusResponse:
+    """Returns the state of the versions of a model, or of one of them. The server takes no notice of labels here."""
     response = get_model_status_pb2.GetModelStatusResponse()
-    for known in store.status(name, version, label):
+    for known in store.status(name, version):
         row = response.model_version_status.add(version=known.version)
         row.state = get_model_status_pb2.ModelVersionStatus.State.Value(known.state)
         row.status.error_code = 2 if known.error else 0  # UNKNOWN, OK

@@ -5,9 +5,12 @@ Values come as rows, `{"instances": [...]}`, or as columns, `{"inputs": ...}`; s
 
 import asyncio
 import base64
-import binascii
 import json
-from typing import Any
+import logging
+import re
+import weakref
+from typing import Any, NamedTuple
+from urllib.parse import unquote
 
 import numpy as np
 import tensorflow as tf
@@ -15,14 +18,23 @@ from aiohttp import web
 from google.protobuf import json_format
 from tensorflow_serving.apis import get_model_metadata_pb2
 
+from ipt_tf.export.folders import LARGEST_VERSION
 from ipt_tf.serving import grpc_face
 from ipt_tf.serving.errors import HTTP_STATUS, ServingError
 from ipt_tf.serving.scheduler import Scheduler
 from ipt_tf.serving.servable import Signature
 from ipt_tf.serving.store import Store
 
-_MODEL = r"/v1/models/{name:[^/:]+}"
-_VERSIONS = ("", r"/versions/{version:\d{1,18}}", r"/labels/{label:[^/:]+}")
+HEARD = web.AppKey("heard", weakref.WeakSet)
+"""Connections over which a request has come."""
+
+_log = logging.getLogger(__name__)
+
+# The patterns of the server's paths.
+_MODEL = r"/v1/models/(?P<name>[^/:]+)"
+_VERSION = r"(?:/versions/(?P<version>\d+)|/labels/(?P<label>[^/:]+))?"
+_COMPUTE = re.compile(f"{_MODEL}{_VERSION}:(?P<verb>classify|regress|predict)", re.IGNORECASE | re.ASCII)
+_TELL = re.compile(f"{_MODEL}{_VERSION}(?P<metadata>/metadata)?", re.IGNORECASE | re.ASCII)
 
 
 def application(
@@ -42,27 +54,46 @@ def application(
     """
     face = _Face(store, scheduler, timeout)
     app = web.Application(client_max_size=most_bytes, middlewares=[_answer_errors])
-    for version in _VERSIONS:
-        app.router.add_post(f"{_MODEL}{version}:predict", face.predict)
-        app.router.add_get(f"{_MODEL}{version}/metadata", face.metadata)
-        app.router.add_get(f"{_MODEL}{version}", face.status)
+    app[HEARD] = weakref.WeakSet()
+    app.router.add_route("*", "/{path:(?i:v1/).*}", face.answer)
     return app
 
 
 @web.middleware
 async def _answer_errors(request: web.Request, handler) -> web.StreamResponse:
+    request.app[HEARD].add(request.transport)
     try:
         return await handler(request)
     except ServingError as error:
         return _error(HTTP_STATUS.get(error.code, 500), str(error))
     except web.HTTPException as error:
-        if error.status == 404:
-            return _error(404, f"Malformed request: {request.method} {request.path[:200]}")
         return _error(error.status, error.text or error.reason)
+    except web.RequestPayloadError as error:
+        answer = _error(400, f"the body cannot be read: {' '.join(str(error).split())}")
+        answer.force_close()  # where it ends nobody knows
+        return answer
+    except Exception as error:
+        _log.error("%s %s: %r", request.method, request.path[:200], error)
+        return _error(500, f"an error of the server: {type(error).__name__}")
 
 
 def _error(code: int, message: str) -> web.Response:
     return web.json_response({"error": message}, status=code)
+
+
+class _Asked(NamedTuple):
+    """The model that a path names, and what of it."""
+
+    name: str
+    version: int | None
+    label: str | None
+
+    @classmethod
+    def of(cls, found: re.Match[str]) -> "_Asked":
+        version, label = found["version"], found["label"]
+        if version and int(version) > LARGEST_VERSION:
+            raise ServingError("INVALID_ARGUMENT", f"Failed to convert version: {version[:100]} to numeric.")
+        return cls(unquote(found["name"]), int(version) if version else None, label and unquote(label))
 
 
 class _Face:
@@ -71,16 +102,27 @@ class _Face:
         self._scheduler = scheduler
         self._timeout = timeout
 
-    async def predict(self, request: web.Request) -> web.Response:
-        servable = self._store.find(*_asked(request))
+    async def answer(self, request: web.Request) -> web.Response:
+        """Dispatches by method and path, by the server's own patterns."""
+        path = request.rel_url.raw_path
+        if request.method == "POST" and (found := _COMPUTE.fullmatch(path)):
+            if found["verb"].lower() != "predict":
+                raise ServingError(
+                    "INVALID_ARGUMENT", f"these models have signatures of :predict, not of :{found['verb']}"
+                )
+            return await self._predict(request, _Asked.of(found))
+        if request.method == "GET" and (found := _TELL.fullmatch(path)):
+            return (self._metadata if found["metadata"] else self._status)(_Asked.of(found))
+        raise ServingError("INVALID_ARGUMENT", f"Malformed request: {request.method} {path[:200]}")
+
+    async def _predict(self, request: web.Request, asked: _Asked) -> web.Response:
         try:
             body = await asyncio.wait_for(request.read(), self._timeout)
         except TimeoutError:
             raise ServingError("DEADLINE_EXCEEDED", "the request did not arrive in time") from None
         # The first look at the body finds the signature, whose workers then do the rest.
         content = await asyncio.get_running_loop().run_in_executor(None, _parsed, body)
-        signature = servable.signature(_signature_name(content))
-
+        signature = self._store.find(*asked).signature(_signature_name(content))
         rows = "instances" in content
         answer = await self._scheduler.answer(
             signature,
@@ -90,8 +132,8 @@ class _Face:
         )
         return web.Response(body=answer, content_type="application/json")
 
-    async def metadata(self, request: web.Request) -> web.Response:
-        response = grpc_face.metadata(self._store.find(*_asked(request)))
+    def _metadata(self, asked: _Asked) -> web.Response:
+        response = grpc_face.metadata(self._store.find(*asked))
         signatures = get_model_metadata_pb2.SignatureDefMap()
         response.metadata["signature_def"].Unpack(signatures)
         return web.json_response(
@@ -101,15 +143,8 @@ class _Face:
             }
         )
 
-    async def status(self, request: web.Request) -> web.Response:
-        return web.json_response(_as_json(grpc_face.status(self._store, *_asked(request))))
-
-
-def _asked(request: web.Request) -> tuple[str, int | None, str | None]:
-    """The model, version and label of a path."""
-    path = request.match_info
-    version = path.get("version")
-    return path["name"], int(version) if version else None, path.get("label")
+    def _status(self, asked: _Asked) -> web.Response:
+        return web.json_response(_as_json(grpc_face.status(self._store, asked.name, asked.version)))
 
 
 def _as_json(message) -> Any:
@@ -119,8 +154,9 @@ def _as_json(message) -> Any:
 
 
 def _parsed(body: bytes) -> dict:
+    """Parses the object that a body begins with; what stands behind it is ignored, as the server does."""
     try:
-        content = json.loads(body)
+        content, _ = json.JSONDecoder().raw_decode(body.decode().lstrip())
     except (ValueError, RecursionError) as error:
         raise ServingError("INVALID_ARGUMENT", f"JSON Parse error: {error}") from None
     if not isinstance(content, dict):
@@ -174,26 +210,45 @@ def _only(signature: Signature) -> list[str]:
 def _array(signature: Signature, name: str, value: object) -> np.ndarray:
     dtype = signature.inputs[name].dtype
     try:
-        array = _strings(value) if dtype == tf.string else np.array(value, dtype.as_numpy_dtype)
+        array = _values_of(value, dtype)
     except (ValueError, TypeError, OverflowError, RecursionError) as error:
         raise ServingError("INVALID_ARGUMENT", f"{name} is no array of {dtype.name}: {error}") from None
     signature.check_size(name, dtype, array.shape)
     return array
 
 
-def _strings(value: object) -> np.ndarray:
-    """Strings (N,) from a list of {"b64": ...}."""
-    if not isinstance(value, list):
-        raise ValueError('a list of {"b64": "..."} is expected')
-    strings = np.empty(len(value), object)
-    for index, item in enumerate(value):
-        if not isinstance(item, dict) or not isinstance(item.get("b64"), str):
-            raise ValueError(f'value {index} is not {{"b64": "..."}}')
-        try:
-            strings[index] = base64.b64decode(item["b64"], validate=True)
-        except binascii.Error as error:
-            raise ValueError(f"value {index}: {error}") from None
-    return strings
+def _values_of(value: object, dtype: tf.DType) -> np.ndarray:
+    """An array of nested lists, whose values must be of the kind of JSON that its type takes."""
+    cells = np.array(_with_strings_decoded(value) if dtype == tf.string else value, object)
+    kinds = set(map(type, cells.ravel().tolist()))
+    if list in kinds:
+        raise ValueError("lists of different lengths")
+    taken: dict[tf.DType, set[type]] = {tf.string: {bytes}, tf.bool: {bool}}
+    for kind in kinds - taken.get(dtype, {int, float} if dtype.is_floating else {int}):
+        raise ValueError(f"{_KINDS.get(kind, kind.__name__)} found in it")
+    return cells if dtype == tf.string else cells.astype(dtype.as_numpy_dtype)
+
+
+_KINDS = {bool: "true or false", str: "a string", bytes: "a string", type(None): "null", dict: "an object"}
+
+
+def _with_strings_decoded(value: Any) -> Any:
+    if isinstance(value, list):
+        return [_with_strings_decoded(each) for each in value]
+    if isinstance(value, str):
+        return value.encode()
+    if isinstance(value, dict) and value.keys() == {"b64"} and isinstance(value["b64"], str):
+        return _base64(value["b64"])
+    return value
+
+
+def _base64(text: str) -> bytes:
+    """Decodes base64 as the server does: white space is ignored, and the padding may be missing."""
+    letters = "".join(text.split())
+    bare = letters.rstrip("=")
+    if len(letters) not in (len(bare), -(-len(bare) // 4) * 4):
+        raise ValueError("base64 with wrong padding")
+    return base64.b64decode(bare + "=" * (-len(bare) % 4), validate=True)
 
 
 def _rows(outputs: dict[str, np.ndarray]) -> bytes:

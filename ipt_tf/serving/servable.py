@@ -49,13 +49,13 @@ class Servable:
         """Returns a signature; `""` stands for `serving_default`.
 
         Raises:
-            ServingError: INVALID_ARGUMENT, there is none of this name.
+            ServingError: FAILED_PRECONDITION, there is none of this name.
         """
         try:
             return self.signatures[name or DEFAULT_SIGNATURE]
         except KeyError:
             raise ServingError(
-                "INVALID_ARGUMENT",
+                "FAILED_PRECONDITION",
                 f"Serving signature key {_quoted(name)} not found; {self.name} has {', '.join(self.signatures)}",
             ) from None
 

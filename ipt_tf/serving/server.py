@@ -2,11 +2,13 @@
 
 import asyncio
 import functools
+import logging
+import math
 import os
 import signal
 import ssl
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -14,9 +16,11 @@ import grpc
 from aiohttp import web
 
 from ipt_tf.serving import grpc_face, rest_face, servable
-from ipt_tf.serving.configs import Batching
+from ipt_tf.serving.configs import Batching, Served
 from ipt_tf.serving.scheduler import Scheduler
 from ipt_tf.serving.store import Store
+
+_log = logging.getLogger(__name__)
 
 _SPARE = 5.0  # seconds after the grace in which requests that are given up have to end
 
@@ -30,12 +34,13 @@ class Settings:
         port: of gRPC; 0 takes a free one.
         rest_port: of REST; 0 takes a free one.
         batching: how tiles are batched.
-        labels: by model, label -> version.
+        models: by name, what is served of them; all versions of all folders by default.
         max_requests: requests for tiles, for pictures and for large pictures, that are computed or wait.
         max_bytes: of a request or an answer.
         max_pixels: of the pictures in a request.
         rest_timeout: seconds until a REST request is answered with 504.
         grace: seconds that requests have to finish after SIGTERM; those that have not are given up.
+        patience: seconds in which the head of the first request has to come over a REST connection.
         poll: seconds between looks at the folder of models.
         certificate: files of a certificate and its key (PEM), for TLS; None serves in the clear.
     """
@@ -44,12 +49,13 @@ class Settings:
     port: int = 8500
     rest_port: int = 8501
     batching: Batching = field(default_factory=Batching)
-    labels: dict[str, dict[str, int]] = field(default_factory=dict)
+    models: Mapping[str, Served] | None = None
     max_requests: int = 64
     max_bytes: int = 64 * 2**20
     max_pixels: int = 16_000_000
     rest_timeout: float = 120.0
     grace: float = 60.0
+    patience: float = 30.0
     poll: float = 1.0
     certificate: tuple[Path, Path] | None = None
 
@@ -98,6 +104,7 @@ async def serve(
         OSError: a port is taken, or a certificate cannot be read.
     """
     loop = asyncio.get_running_loop()
+    loop.set_exception_handler(_log_in_a_line())
     tls = _Tls.read(*settings.certificate) if settings.certificate else None
     store = await _filled(Path(folder), settings)
     scheduler = Scheduler(settings.max_requests)
@@ -142,7 +149,7 @@ async def _filled(folder: Path, settings: Settings) -> Store:
     if not folder.is_dir():
         raise ValueError(f"{folder} is not a folder of models")
     load = functools.partial(servable.load, settings=settings.batching, max_pixels=settings.max_pixels)
-    store = Store(folder, load, settings.labels)
+    store = Store(folder, load, settings.models)
     for wait in (settings.poll, 0):  # two looks, as what changes between them is not whole yet
         await asyncio.get_running_loop().run_in_executor(None, store.look)
         await asyncio.sleep(wait)
@@ -187,12 +194,42 @@ async def _start_rest(store: Store, scheduler: Scheduler, settings: Settings, tl
         handler_cancellation=True,  # when a client hangs up
     )
     await runner.setup()
+    _hang_up_on_silence(runner.server, app, settings.patience)
     site = web.TCPSite(runner, settings.host, settings.rest_port, ssl_context=tls.context if tls else None)
     try:
         await site.start()
     except OSError:
         raise _taken(settings.rest_port, settings) from None
     return runner, runner.addresses[0][1]
+
+
+def _hang_up_on_silence(server, app: web.Application, seconds: float) -> None:
+    """Closes connections over which no request has come in some seconds, for which aiohttp waits for ever."""
+    accept = server.connection_made
+
+    def connection_made(handler, transport) -> None:
+        accept(handler, transport)
+
+        def look() -> None:
+            if transport not in app[rest_face.HEARD]:
+                transport.abort()
+
+        asyncio.get_running_loop().call_later(seconds, look)
+
+    server.connection_made = connection_made
+
+
+def _log_in_a_line():
+    """Returns an exception handler for a loop: a line for each kind of error in ten seconds."""
+    last: dict[str, float] = {}
+
+    def handle(loop: asyncio.AbstractEventLoop, context: dict) -> None:
+        line = f"{context['message']}: {context.get('exception')!r}"
+        if loop.time() - last.get(line, -math.inf) > 10:
+            last[line] = loop.time()
+            _log.error("%s", line)
+
+    return handle
 
 
 def _taken(port: int, settings: Settings) -> OSError:

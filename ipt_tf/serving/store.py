@@ -4,10 +4,11 @@ import logging
 import os
 import threading
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 from ipt_tf.export.folders import version_of
+from ipt_tf.serving.configs import Served
 from ipt_tf.serving.errors import ServingError
 from ipt_tf.serving.servable import Servable
 
@@ -17,6 +18,7 @@ Load = Callable[[Path, str, int], Servable]
 """Loads a folder as a version of the model of a name."""
 
 _Files = frozenset[tuple[str, int, int]]
+_Found = dict[tuple[str, int], Path | None]
 
 
 @dataclass(frozen=True)
@@ -54,12 +56,12 @@ class Store:
     Args:
         folder: of the models.
         load: loads a version.
-        labels: by model, label -> version.
+        models: by name, what is served of them; all versions of all folders by default.
     """
 
     folder: Path
     load: Load
-    labels: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
+    models: Mapping[str, Served] | None = None
 
     def __post_init__(self) -> None:
         self._versions: dict[str, dict[int, _Version]] = {}
@@ -89,7 +91,7 @@ class Store:
     def look(self) -> None:
         """Loads what is new and whole since the last look, and forgets what was removed."""
         problems: set[str] = set()
-        found = self._find(problems)
+        found = self._wanted(self._find(problems))
         for problem in sorted(problems - self._reported):
             _log.warning("%s", problem)
         self._reported = problems
@@ -112,35 +114,53 @@ class Store:
                 self._load(name, number, folder, files)
         self._seen = seen
 
-    def _find(self, problems: set[str]) -> dict[tuple[str, int], Path | None]:
+    def _find(self, problems: set[str]) -> _Found:
         """Returns the folder of each version that is there; None for one that was known and cannot be read now."""
         known = {(name, number) for name, versions in self._versions.items() for number in versions}
         try:
-            names = sorted(os.listdir(self.folder))
-            if not names and known:  # as the place of a disk is that is away
-                raise OSError(f"{self.folder} is empty")
+            folders = self._folders(bool(known))
         except OSError as error:
             problems.add(f"{error}: the models are served as they were")
             return dict.fromkeys(known)
-        found: dict[tuple[str, int], Path | None] = {}
-        for name in names:
-            if name.startswith("."):
-                continue
+        found: _Found = {}
+        for name, folder in folders.items():
             try:
-                folders = sorted(os.listdir(self.folder / name))
+                children = sorted(os.listdir(folder))
             except NotADirectoryError:
                 continue
             except OSError as error:
                 problems.add(f"{error}: what is served of {name} stays as it was")
                 found |= {each: None for each in known if each[0] == name}
                 continue
-            for folder in folders:
-                if (number := version_of(folder)) is not None:
-                    path = self.folder / name / folder
-                    is_version = os.path.lexists(path / "saved_model.pb")
+            for child in children:
+                if (number := version_of(child)) is not None:
+                    is_version = os.path.lexists(folder / child / "saved_model.pb")
                     if is_version or (name, number) in known:
-                        found[name, number] = path if is_version else None
+                        found[name, number] = folder / child if is_version else None
         return found
+
+    def _folders(self, serving: bool) -> dict[str, Path]:
+        """Returns the folder of each model; raises OSError where there are none any more, as of a disk that is away."""
+        if self.models is not None:
+            return {name: model.folder for name, model in self.models.items()}
+        names = sorted(os.listdir(self.folder))
+        if serving and not names:
+            raise OSError(f"{self.folder} is empty")
+        return {name: self.folder / name for name in names if not name.startswith(".")}
+
+    def _wanted(self, found: _Found) -> _Found:
+        """Leaves out versions that are not to be served, as soon as one is served that is."""
+        if self.models is None:
+            return found
+        wanted = {}
+        for name, model in self.models.items():
+            versions = self._versions.get(name, {})
+            chosen = model.chosen(number for each, number in found if each == name)
+            keeps_others = not any(versions[number].servable for number in chosen & versions.keys())
+            for number in sorted(chosen | (versions.keys() if keeps_others else set())):
+                if (name, number) in found:
+                    wanted[name, number] = found[name, number]
+        return wanted
 
     def _load(self, name: str, number: int, folder: Path, files: _Files) -> None:
         self._put(name, _Version(Status(number, "LOADING"), files))
@@ -195,24 +215,24 @@ class Store:
         return f"models here are {', '.join(self.names()) or 'none yet'}"
 
     def _labelled(self, name: str, label: str) -> int:
-        labels = self.labels.get(name, {})
-        if label not in labels:
+        model = (self.models or {}).get(name)
+        if model is None or label not in model.labels:
             raise ServingError("INVALID_ARGUMENT", f"Unrecognized servable version label: {label[:100]}")
-        return labels[label]
+        return model.labels[label]
 
-    def status(self, name: str, version: int | None = None, label: str | None = None) -> list[Status]:
+    def status(self, name: str, version: int | None = None) -> list[Status]:
         """Returns what is known of the versions of a model, or of one of them; the largest first.
 
         Raises:
-            ServingError: NOT_FOUND, or INVALID_ARGUMENT for an unknown label.
+            ServingError: NOT_FOUND.
         """
-        number = self._labelled(name, label) if label is not None else version
         with self._lock:
             versions = [each.status for each in self._versions.get(name, {}).values()]
-        wanted = [status for status in versions if number in (None, status.version)]
+        wanted = [status for status in versions if version in (None, status.version)]
         if not wanted:
+            what = "any versions" if version is None else f"version {version}"
             raise ServingError(
-                "NOT_FOUND", f"Could not find any versions of model {name[:100]}; {self._there(name)}"
+                "NOT_FOUND", f"Could not find {what} of model {name[:100]}; {self._there(name)}"
             )
         return sorted(wanted, key=lambda status: -status.version)
 

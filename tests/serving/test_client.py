@@ -15,7 +15,7 @@ pytest.importorskip("tensorflow_serving", reason="tensorflow-serving-api is not 
 
 from ipt_tf.restoration.restore import restore
 from ipt_tf.serving import Client, ServingError, servable
-from ipt_tf.serving.configs import Batching
+from ipt_tf.serving.configs import Batching, Served
 
 RNG = np.random.default_rng(0)
 
@@ -40,8 +40,8 @@ def folder(saved_model, brighter_model, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def server(serving, folder):
-    labels = {"ipt_sr_x2": {"stable": 1}}
-    with serving(folder, batching=Batching(max_batch_size=64), labels=labels) as running:
+    models = {"ipt_sr_x2": Served(folder / "ipt_sr_x2", latest=None, labels={"stable": 1})}
+    with serving(folder, batching=Batching(max_batch_size=64), models=models) as running:
         yield running
 
 

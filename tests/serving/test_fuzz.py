@@ -27,7 +27,14 @@ METHODS = (
     "/tensorflow.serving.PredictionService/GetModelMetadata",
     "/tensorflow.serving.ModelService/GetModelStatus",
 )
-ANSWERS = {"INVALID_ARGUMENT", "NOT_FOUND", "RESOURCE_EXHAUSTED", "UNIMPLEMENTED", "UNKNOWN"}
+ANSWERS = {
+    "INVALID_ARGUMENT",
+    "FAILED_PRECONDITION",
+    "NOT_FOUND",
+    "RESOURCE_EXHAUSTED",
+    "UNIMPLEMENTED",
+    "UNKNOWN",
+}
 PATHS = (
     "../ipt_sr_x2",
     "/etc/passwd",

@@ -1,11 +1,13 @@
 """What clients of any kind see of the server: TF-Serving's answers, over both protocols."""
 
 import base64
+import gzip
 import io
 import json
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -27,7 +29,7 @@ from tensorflow_serving.apis import (
     prediction_service_pb2_grpc,
 )
 
-from ipt_tf.serving.configs import Batching
+from ipt_tf.serving.configs import Batching, Served
 
 AVAILABLE = get_model_status_pb2.ModelVersionStatus.AVAILABLE
 MODEL = "ipt_sr_x2"
@@ -39,9 +41,11 @@ def server(serving, saved_model, brighter_model, tmp_path_factory):
     shutil.copytree(saved_model, folder / MODEL / "1")
     shutil.copytree(brighter_model, folder / MODEL / "3")
     shutil.copytree(brighter_model, folder / "ipt_derain" / "1")
-    with serving(
-        folder, labels={MODEL: {"stable": 1, "gone": 7}}, max_bytes=4 * 2**20, max_pixels=10_000
-    ) as running:
+    models = {
+        MODEL: Served(folder / MODEL, latest=None, labels={"stable": 1, "gone": 7}),
+        "ipt_derain": Served(folder / "ipt_derain"),
+    }
+    with serving(folder, models=models, max_bytes=4 * 2**20, max_pixels=10_000) as running:
         yield running
 
 
@@ -99,7 +103,6 @@ def test_the_newest_version_answers_unless_another_is_asked_for(stub):
         ({}, 110),
         ({"version": 1}, 100),
         ({"version": 3}, 110),
-        ({"version": 0}, 110),
         ({"label": "stable"}, 100),
     ):
         response = stub.Predict(request(tiles(), **spec), timeout=20)
@@ -136,7 +139,9 @@ def test_a_signature_of_one_image_is_served_as_in_exports_of_before(stub):
         (request(tiles(), version=2), "NOT_FOUND", "versions here are 1, 3"),
         (request(tiles(), label="gone"), "NOT_FOUND", f"Specific({MODEL}, 7)"),
         (request(tiles(), label="nightly"), "INVALID_ARGUMENT", "label: nightly"),
-        (request(tiles(), signature="sharpen"), "INVALID_ARGUMENT", "'sharpen' not found"),
+        (request(tiles(), version=0), "NOT_FOUND", f"Specific({MODEL}, 0)"),
+        (request(tiles(), version=-1), "NOT_FOUND", f"Specific({MODEL}, -1)"),
+        (request(tiles(), signature="sharpen"), "FAILED_PRECONDITION", "'sharpen' not found"),
         (
             request(tiles(), key="pictures"),
             "INVALID_ARGUMENT",
@@ -299,18 +304,126 @@ def test_rest_tells_status_and_metadata(http, server):
         (MODEL, '{"inputs": {"pictures": 1}}', 400, "takes the inputs images"),
         (MODEL, '{"inputs": 1, "signature_name": 5}', 400, "must be a string"),
         (MODEL, '{"inputs": 1, "signature_name": "x"}', 400, "'x' not found"),
-        (MODEL, '{"inputs": [{"b64": "*"}], "signature_name": "restore_bytes"}', 400, "value 0"),
-        (MODEL, '{"inputs": ["text"], "signature_name": "restore_bytes"}', 400, "value 0 is not"),
+        (
+            MODEL,
+            '{"inputs": [{"b64": "*"}], "signature_name": "restore_bytes"}',
+            400,
+            "is no array of string",
+        ),
+        (MODEL, '{"inputs": ["text"], "signature_name": "restore_bytes"}', 400, "is not a picture"),
+        (MODEL, '{"inputs": [1], "signature_name": "restore_bytes"}', 400, "int found in it"),
+        (MODEL, '{"inputs": [{"b64": "QQ="}], "signature_name": "restore_bytes"}', 400, "wrong padding"),
+        (
+            MODEL,
+            '{"inputs": [{"b64": "A"}], "signature_name": "restore_bytes"}',
+            400,
+            "is no array of string",
+        ),
         ("ipt_unknown", '{"inputs": 1}', 404, "Servable not found"),
         ("..%2F..%2Fetc%2Fpasswd", '{"inputs": 1}', 404, "Servable not found"),
         (f"{MODEL}/versions/2", '{"inputs": 1}', 404, "Servable not found"),
-        (f"{MODEL}/versions/-1", '{"inputs": 1}', 404, "Malformed request"),
+        (f"{MODEL}/versions/-1", '{"inputs": 1}', 400, "Malformed request"),
+        (f"{MODEL}/versions/{2**63}", '{"inputs": 1}', 400, "Failed to convert version"),
+        ("ipt_unknown", "{", 400, "JSON Parse error"),
+        (MODEL, "", 400, "JSON Parse error"),
+        (MODEL, '{"inputs": "text"}', 400, "a string found in it"),
+        (MODEL, '{"inputs": [["1"]]}', 400, "a string found in it"),
+        (MODEL, '{"inputs": [[1.5, true]]}', 400, "true or false found in it"),
+        (MODEL, '{"inputs": [[null]]}', 400, "null found in it"),
+        (MODEL, '{"inputs": {"images": [{}]}}', 400, "an object found in it"),
+        (MODEL, '{"inputs": [[1, 2], [3]]}', 400, "lists of different lengths"),
     ],
 )
 def test_mistakes_over_rest_are_answered_with_their_reason(http, server, path, body, status, text):
     answer = http.request("POST", f"{server.rest}/v1/models/{path}:predict", body=body)
     assert answer.status == status
     assert text in answer.json()["error"]
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status"),
+    [
+        ("POST", f"/v1/models/{MODEL}", 400),
+        ("POST", f"/v1/models/{MODEL}:predict/", 400),
+        ("POST", f"/v1/models/{MODEL}:classify", 400),
+        ("POST", f"/v1/models/{MODEL}/metadata", 400),
+        ("GET", f"/v1/models/{MODEL}:predict", 400),
+        ("GET", "/v1/models", 400),
+        ("GET", "/v1/anything", 400),
+        ("PUT", f"/v1/models/{MODEL}:predict", 400),
+        ("DELETE", f"/v1/models/{MODEL}", 400),
+        ("GET", "/", 404),
+        ("GET", "/v2/models/x", 404),
+        ("GET", "/v1/models/ipt_unknown", 404),
+        ("GET", f"/v1/models/{MODEL}/versions/7", 404),
+        ("GET", f"/v1/models/{MODEL}/labels/nightly", 200),  # the server takes no notice of labels here
+        ("GET", f"/v1/models/{MODEL}/labels/nightly/metadata", 400),
+        ("GET", f"/V1/Models/{MODEL}/Metadata", 200),
+        ("GET", f"/v1/models/{MODEL.replace('_', '%5F')}", 200),
+    ],
+)
+def test_paths_and_methods_are_the_servers(http, server, method, path, status):
+    answer = http.request(method, f"{server.rest}{path}")
+    assert answer.status == status
+    assert ("error" in answer.json()) == (status != 200)
+
+
+def test_what_the_server_takes_beside_plain_json(http, server):
+    """Base64 in lines or without padding, text after the object, a name in any case."""
+    data = png(7, 8)
+    text = base64.b64encode(data).decode()
+    url = f"{server.rest}/v1/models/{MODEL}/versions/1:predict"
+    bodies = {
+        json.dumps({"signature_name": "restore_bytes", "instances": [{"b64": each}]}) + rest
+        for each in (text, text.rstrip("="), "\n".join(text[i : i + 64] for i in range(0, len(text), 64)))
+        for rest in ("", "\n", " and so on")
+    }
+    answers = {http.request("POST", url, body=body).data for body in bodies}
+    assert len(answers) == 1
+    assert b"predictions" in answers.pop()
+    assert http.request("POST", url.replace("predict", "PREDICT"), body=bodies.pop()).status == 200
+
+
+def test_a_body_that_is_not_what_its_header_says_is_a_mistake_of_the_client(http, server):
+    url = f"{server.rest}/v1/models/{MODEL}:predict"
+    for body in (b"no gzip at all", gzip.compress(b"{}")[:-9]):
+        answer = http.request("POST", url, body=body, headers={"Content-Encoding": "gzip"})
+        assert answer.status == 400
+        assert "error" in answer.json()
+    packed = gzip.compress(json.dumps({"inputs": tiles().tolist()}).encode())
+    assert http.request("POST", url, body=packed, headers={"Content-Encoding": "gzip"}).status == 200
+
+
+def test_a_fault_of_the_server_is_said_in_its_protocol_and_logged_in_a_line(
+    http, server, stub, monkeypatch, caplog
+):
+    def fail(*_):
+        raise RuntimeError("as the test\nwants it")
+
+    monkeypatch.setattr("ipt_tf.serving.servable.Signature.look_at", fail)
+    status, answer = post(http, server, MODEL, inputs=tiles().tolist())
+    assert (status, answer) == (500, {"error": "an error of the server: RuntimeError"})
+    assert refused(stub.Predict, request(tiles())) == ("INTERNAL", "an error of the server: RuntimeError")
+    assert len(caplog.records) == 2
+    for record in caplog.records:
+        assert "as the test\\nwants it" in record.getMessage()
+        assert record.exc_info is None
+
+
+def test_a_connection_over_which_nothing_comes_is_closed(serving, one_model):
+    with serving(one_model, patience=0.5) as running:
+        address = ("localhost", int(running.rest.rpartition(":")[2]))
+        whole = b"GET /v1/models/ipt_sr_x2 HTTP/1.1\r\nHost: localhost\r\n\r\n"
+        with (
+            socket.create_connection(address, timeout=20) as silent,
+            socket.create_connection(address) as other,
+        ):
+            silent.sendall(whole[:30])
+            other.sendall(whole)
+            assert b"AVAILABLE" in other.recv(4096)
+            assert silent.recv(4096) == b""
+            other.sendall(whole)
+            assert b"AVAILABLE" in other.recv(4096)
 
 
 def test_only_this_machine_is_answered_by_default():

@@ -7,6 +7,7 @@ import pytest
 
 pytest.importorskip("tensorflow_serving", reason="tensorflow-serving-api is not installed")
 
+from ipt_tf.serving.configs import Served
 from ipt_tf.serving.errors import ServingError
 from ipt_tf.serving.store import Store
 
@@ -32,13 +33,12 @@ def test_all_versions_of_all_models_are_there_and_the_largest_number_is_the_newe
         add(tmp_path, name, version)
     for other in ("a/latest", "a/.3", ".hidden/1", "a/11"):
         (tmp_path / other).mkdir(parents=True)
-    store = Store(tmp_path, load, labels={"a": {"stable": 2}})
+    store = Store(tmp_path, load)
     store.look()
     store.look()
     assert store.names() == ["a", "b"]
     assert store.find("a").version == 10
     assert store.find("a", 2).version == 2
-    assert store.find("a", label="stable").version == 2
     assert [each.version for each in store.status("a")] == [10, 2]
 
 
@@ -134,6 +134,37 @@ def test_a_loop_of_links_in_a_version_harms_no_other(tmp_path):
     shutil.rmtree(tmp_path / "a/2/variables")
     (tmp_path / "a/4").symlink_to("4")
     assert served(Store(tmp_path, load)) == {("a", 1), ("a", 3)}
+
+
+@pytest.mark.parametrize(
+    ("options", "versions"),
+    [
+        ({}, {10}),
+        ({"latest": 2}, {3, 10}),
+        ({"latest": None}, {2, 3, 10}),
+        ({"specific": frozenset({2, 3, 7})}, {2, 3}),
+    ],
+)
+def test_a_configuration_chooses_models_versions_and_labels(tmp_path, options, versions):
+    for name, version in (("a", 2), ("a", 3), ("a", 10), ("b", 1)):
+        add(tmp_path, name, version)
+    store = Store(tmp_path, load, {"m": Served(tmp_path / "a", **options, labels={"stable": 2})})
+    assert served(store) == {("m", version) for version in versions}
+    if 2 in versions:
+        assert store.find("m", label="stable").version == 2
+
+
+def test_a_version_is_served_until_the_one_that_replaces_it_is(tmp_path):
+    add(tmp_path, "a", 1)
+    store = Store(tmp_path, load, {"a": Served(tmp_path / "a")})
+    assert served(store) == {("a", 1)}
+    half = add(tmp_path, "a", 2, whole=False)
+    assert served(store) == {("a", 1)}
+    (half / "variables").mkdir()
+    (half / "variables" / "data").write_bytes(b"1")
+    assert served(store) == {("a", 2)}
+    shutil.rmtree(half)
+    assert served(store) == {("a", 1)}
 
 
 def test_versions_are_numbers_of_64_bits_however_they_are_written(tmp_path):
