@@ -89,6 +89,14 @@ def _count(text: str) -> int:
     return number
 
 
+def _port(text: str) -> int:
+    """A number of a port, as argparse converts it."""
+    number = int(text)
+    if not 0 <= number <= 65535:
+        raise argparse.ArgumentTypeError(f"{number} is not a number from 0 to 65535")
+    return number
+
+
 def _add_model(parser: argparse.ArgumentParser):
     """Adds the options of a model, and returns the group of what can be given instead of --model."""
     source = parser.add_mutually_exclusive_group()
@@ -185,6 +193,13 @@ def _add_restore(commands) -> None:
         metavar="FILE",
         help="certificates (PEM) to trust a TLS server by (default: the system's)",
     )
+    parser.add_argument(
+        "--client-certificate",
+        type=Path,
+        nargs=2,
+        metavar=("CERTIFICATE", "KEY"),
+        help="files (PEM) for a TLS server that asks for them",
+    )
     _add_model(parser).add_argument(
         "--server",
         metavar="URL",
@@ -214,7 +229,13 @@ def _restore_at_server(source: Path, options: argparse.Namespace) -> int:
     from ipt_tf.serving.client import Client
 
     try:
-        client = Client(options.server, options.task, ca=options.ca, ready_within=20)
+        client = Client(
+            options.server,
+            options.task,
+            ca=options.ca,
+            certificate=options.client_certificate,
+            ready_within=20,
+        )
     except ModuleNotFoundError as error:
         raise OSError(str(error)) from None
     with client:
@@ -618,8 +639,8 @@ def _add_serve(commands) -> None:
         "--models", type=Path, required=True, metavar="DIR", help="folder of NAME/VERSION/saved_model.pb"
     )
     _add_host(parser)
-    parser.add_argument("--port", type=int, default=8500, help="of gRPC (default: 8500)")
-    parser.add_argument("--rest-port", type=int, default=8501, help="of REST (default: 8501)")
+    parser.add_argument("--port", type=_port, default=8500, help="of gRPC (default: 8500)")
+    parser.add_argument("--rest-port", type=_port, default=8501, help="of REST (default: 8501)")
     parser.add_argument(
         "--model-config-file",
         type=Path,
@@ -651,17 +672,25 @@ def _add_serve(commands) -> None:
     parser.add_argument(
         "--tls", type=Path, nargs=2, metavar=("CERTIFICATE", "KEY"), help="files (PEM) to serve with TLS"
     )
+    parser.add_argument(
+        "--client-ca",
+        type=Path,
+        metavar="FILE",
+        help="with --tls: only clients whose certificates are signed by one of these (PEM) are answered",
+    )
     parser.set_defaults(run=_serve)
 
 
 def _serve(options: argparse.Namespace) -> int:
+    if options.client_ca and not options.tls:
+        raise UsageError("--client-ca is for --tls")
     start_tensorflow()
     from ipt_tf.serving import configs, server
 
     def started(port: int, rest_port: int, names: list[str]) -> None:
-        tls = "s" if options.tls else ""
+        tls, host = "s" if options.tls else "", server.bracketed(options.host)
         print(
-            f"grpc{tls}://{options.host}:{port} and http{tls}://{options.host}:{rest_port} serve",
+            f"grpc{tls}://{host}:{port} and http{tls}://{host}:{rest_port} serve",
             *names,
             flush=True,
         )
@@ -677,6 +706,7 @@ def _serve(options: argparse.Namespace) -> int:
         max_bytes=options.max_megabytes * 2**20,
         max_pixels=options.max_megapixels * 1_000_000,
         certificate=tuple(options.tls) if options.tls else None,
+        client_ca=options.client_ca,
     )
     server.run(options.models, settings, started)
     return 0
@@ -694,7 +724,7 @@ def _add_demo(commands) -> None:
     )
     _add_model(parser)
     _add_host(parser)
-    parser.add_argument("--port", type=int, default=7860, help="(default: 7860; 0 takes a free one)")
+    parser.add_argument("--port", type=_port, default=7860, help="(default: 7860; 0 takes a free one)")
     parser.add_argument(
         "--max-megapixels", type=_count, default=16, metavar="N", help="of a result (default: 16)"
     )

@@ -10,7 +10,7 @@ import numpy as np
 from ipt_tf.images import read
 from ipt_tf.restoration.restore import Progress, restore
 from ipt_tf.serving.errors import ServingError
-from ipt_tf.serving.transport import Model, Signature, Tensor, Transport
+from ipt_tf.serving.transport import Model, Signature, Tensor, Tls, Transport
 
 _TILES, _FILES = "serving_default", "restore_bytes"
 _PAUSE = 0.5
@@ -31,9 +31,10 @@ class Client:
         deadline: seconds for each call; a call is one batch of tiles, or one file.
         ready_within: seconds to wait for the server and its model.
         ca: file of the certificates (PEM) that are trusted instead of the system's.
+        certificate: files of the client's own certificate and its key (PEM), for servers that ask for one.
 
     Raises:
-        ValueError: a URL of another kind, or both a version and a label.
+        ValueError: a URL of another kind, both a version and a label, or no certificate and its key.
         ModuleNotFoundError: gRPC without what it needs.
         ServingError: the server is not ready in time, or has no such model; its `code` is gRPC's.
 
@@ -52,12 +53,14 @@ class Client:
         deadline: float = 60.0,
         ready_within: float = 60.0,
         ca: str | Path | None = None,
+        certificate: tuple[str | Path, str | Path] | None = None,
     ) -> None:
         if version is not None and label is not None:
             raise ValueError("a version or a label can be asked for, not both")
         self.deadline = deadline
         self._where = f"{url}, {(model := Model(f'ipt_{task}', version, label))}"
-        self._transport = _connect(url, model, Path(ca) if ca else None)
+        tls = Tls(Path(ca) if ca else None, *map(Path, certificate or ()))
+        self._transport = _connect(url, model, tls)
         try:
             self._wait(ready_within)
             self._signatures = self._transport.signatures(deadline)
@@ -157,7 +160,7 @@ class Client:
             except ServingError as error:
                 if error.code != "DEADLINE_EXCEEDED":
                     raise
-                problem = str(error).removeprefix(f"{self._where}: ")
+                problem = str(error).partition("passed (")[2].removesuffix(")") or problem
                 break
             if state == "AVAILABLE":
                 return
@@ -197,12 +200,12 @@ def _is_tiles(tensor: Tensor) -> bool:
     )
 
 
-def _connect(url: str, model: Model, ca: Path | None) -> Transport:
+def _connect(url: str, model: Model, tls: Tls) -> Transport:
     parts = urlsplit(url)
     if parts.scheme in ("http", "https") and parts.hostname:
         from ipt_tf.serving.rest_transport import RestTransport
 
-        return RestTransport(url.rstrip("/"), model, ca=ca)
+        return RestTransport(url.rstrip("/"), model, tls=tls)
     if parts.scheme in ("grpc", "grpcs") and parts.hostname and parts.port:
         try:
             from ipt_tf.serving.grpc_transport import GrpcTransport
@@ -210,5 +213,5 @@ def _connect(url: str, model: Model, ca: Path | None) -> Transport:
             raise ModuleNotFoundError(
                 f"gRPC needs {error.name}: pip install 'ipt_tf[serving]'; an http:// server needs no more than is here"
             ) from None
-        return GrpcTransport(parts.netloc, model, secure=parts.scheme == "grpcs", ca=ca)
+        return GrpcTransport(parts.netloc, model, tls=tls if parts.scheme == "grpcs" else None)
     raise ValueError(f"a server is grpc://HOST:PORT, grpcs://, http:// or https://, not {url}")

@@ -18,7 +18,7 @@ from tensorflow_serving.apis import (
 )
 
 from ipt_tf.serving.errors import ServingError
-from ipt_tf.serving.transport import Model, Signature, Tensor, best_state, pauses
+from ipt_tf.serving.transport import Model, Signature, Tensor, Tls, best_state, out_of_time, pauses, why_never
 
 _SERVICE_CONFIG: dict = {
     "loadBalancingConfig": [{"round_robin": {}}]
@@ -29,6 +29,7 @@ _OPTIONS = [
     ("grpc.max_receive_message_length", -1),  # 4 MB otherwise, which nine enlarged tiles exceed
     ("grpc.max_send_message_length", -1),
     ("grpc.enable_retries", 0),  # gRPC's own do not repeat a call that was under way when its server died
+    ("grpc.initial_reconnect_backoff_ms", 500),
     ("grpc.max_reconnect_backoff_ms", 5000),  # two minutes otherwise, once a server was away
 ]
 
@@ -39,15 +40,14 @@ class GrpcTransport:
     Args:
         address: host:port.
         model: what is asked for.
-        secure: whether to use TLS.
-        ca: file of the certificates (PEM) that are trusted instead of the system's.
+        tls: what TLS is spoken with; None speaks none.
     """
 
-    def __init__(self, address: str, model: Model, *, secure: bool, ca: Path | None) -> None:
+    def __init__(self, address: str, model: Model, *, tls: Tls | None) -> None:
         self._model = model
-        self._where = f"grpc{'s' if secure else ''}://{address}, {model}"
-        if secure:
-            credentials = grpc.ssl_channel_credentials(ca.read_bytes() if ca else None)
+        self._where = f"grpc{'s' if tls else ''}://{address}, {model}"
+        if tls:
+            credentials = grpc.ssl_channel_credentials(*map(_content, (tls.ca, tls.key, tls.certificate)))
             self._channel = grpc.secure_channel(address, credentials, _OPTIONS)
         else:
             self._channel = grpc.insecure_channel(address, _OPTIONS)
@@ -96,15 +96,28 @@ class GrpcTransport:
 
     def _call(self, method, request, seconds: float):
         """Calls, again while the server is UNAVAILABLE and time is left: all that is asked here can be asked twice."""
-        deadline = time.monotonic() + seconds
+        deadline, problem = time.monotonic() + seconds, ""
         for pause in pauses():
+            if (left := deadline - time.monotonic()) <= 0:
+                break
             try:
-                # While a server is away the call waits for it, as long as its deadline lets it.
-                return method(request, timeout=deadline - time.monotonic(), wait_for_ready=True)
+                return method(request, timeout=left)
             except grpc.RpcError as error:
-                if error.code() != grpc.StatusCode.UNAVAILABLE or time.monotonic() + pause > deadline:
+                if error.code() is grpc.StatusCode.DEADLINE_EXCEEDED and problem:
+                    break
+                if error.code() is not grpc.StatusCode.UNAVAILABLE:
                     raise ServingError(error.code().name, f"{self._where}: {error.details()}") from None
-            time.sleep(pause)
+                last = error.details().rpartition("last error: ")[2]
+                # A name has several addresses, such as one of IPv6, at which nobody listens.
+                problem = problem if problem and "refused" in last else last
+                if reason := why_never(problem):
+                    raise ServingError("UNAVAILABLE", f"{self._where}: {reason}") from None
+            time.sleep(max(0.0, min(pause, deadline - time.monotonic())))
+        raise out_of_time(self._where, seconds, problem)
+
+
+def _content(file: Path | None) -> bytes | None:
+    return file.read_bytes() if file else None
 
 
 def _tensors(infos) -> dict[str, Tensor]:

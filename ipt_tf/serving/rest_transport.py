@@ -7,7 +7,6 @@ import base64
 import json
 import time
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,7 +14,7 @@ import urllib3
 from urllib3.exceptions import HTTPError, ReadTimeoutError, SSLError
 
 from ipt_tf.serving.errors import HTTP_STATUS, ServingError
-from ipt_tf.serving.transport import Model, Signature, Tensor, best_state, pauses
+from ipt_tf.serving.transport import Model, Signature, Tensor, Tls, best_state, out_of_time, pauses, why_never
 
 _CODES = {status: code for code, status in reversed(HTTP_STATUS.items())}
 
@@ -26,17 +25,18 @@ class RestTransport:
     Args:
         url: http://host:port or https://host:port.
         model: what is asked for.
-        ca: file of the certificates (PEM) that are trusted instead of the system's.
+        tls: what TLS is spoken with, where it is.
     """
 
-    def __init__(self, url: str, model: Model, *, ca: Path | None) -> None:
+    def __init__(self, url: str, model: Model, *, tls: Tls) -> None:
         self._where = f"{url}, {model}"
         self._base = f"{url}/v1/models/{model.name}"
         if model.version is not None:
             self._base += f"/versions/{model.version}"
         if model.label is not None:
             self._base += f"/labels/{model.label}"
-        self._pool = urllib3.PoolManager(maxsize=16, ca_certs=str(ca) if ca else None)
+        ca, certificate, key = (str(file) if file else None for file in (tls.ca, tls.certificate, tls.key))
+        self._pool = urllib3.PoolManager(maxsize=16, ca_certs=ca, cert_file=certificate, key_file=key)
 
     def state(self, seconds: float) -> str:
         content = self._call("GET", self._base, None, seconds)
@@ -81,15 +81,15 @@ class RestTransport:
                     return self._content(response)
                 problem = self._reason(response)
             except SSLError as error:
-                raise ServingError("UNAVAILABLE", f"{self._where}: {error}") from None
+                raise ServingError(
+                    "UNAVAILABLE", f"{self._where}: {why_never(str(error)) or error}"
+                ) from None
             except ReadTimeoutError:
                 break
             except HTTPError as error:  # no connection, or a connection that broke
                 problem = str(error)
             time.sleep(max(0, min(pause, ends - time.monotonic())))
-        raise ServingError(
-            "DEADLINE_EXCEEDED", f"{self._where}: the deadline of {seconds:.0f} s passed ({problem})"
-        )
+        raise out_of_time(self._where, seconds, problem)
 
     def _content(self, response) -> Any:
         if response.status != 200:

@@ -15,7 +15,7 @@ from pathlib import Path
 import grpc
 from aiohttp import web
 
-from ipt_tf.serving import grpc_face, rest_face, servable
+from ipt_tf.serving import certificates, grpc_face, rest_face, servable
 from ipt_tf.serving.configs import Batching, Served
 from ipt_tf.serving.scheduler import Scheduler
 from ipt_tf.serving.store import Store
@@ -43,6 +43,7 @@ class Settings:
         patience: seconds in which the head of the first request has to come over a REST connection.
         poll: seconds between looks at the folder of models.
         certificate: files of a certificate and its key (PEM), for TLS; None serves in the clear.
+        client_ca: file of the certificates (PEM) that have signed those of clients; None asks clients for none.
     """
 
     host: str = "127.0.0.1"
@@ -58,6 +59,7 @@ class Settings:
     patience: float = 30.0
     poll: float = 1.0
     certificate: tuple[Path, Path] | None = None
+    client_ca: Path | None = None
 
 
 Started = Callable[[int, int, list[str]], object]
@@ -105,7 +107,7 @@ async def serve(
     """
     loop = asyncio.get_running_loop()
     loop.set_exception_handler(_log_in_a_line())
-    tls = _Tls.read(*settings.certificate) if settings.certificate else None
+    tls = _Tls.read(*settings.certificate, settings.client_ca) if settings.certificate else None
     store = await _filled(Path(folder), settings)
     scheduler = Scheduler(settings.max_requests)
 
@@ -135,14 +137,18 @@ class _Tls:
     context: ssl.SSLContext
 
     @classmethod
-    def read(cls, certificate: Path, key: Path) -> "_Tls":
+    def read(cls, certificate: Path, key: Path, client_ca: Path | None) -> "_Tls":
+        context = certificates.context_of(certificate, key, ssl.Purpose.CLIENT_AUTH)
+        trusted = None
+        if client_ca:
+            trusted = client_ca.read_bytes()
+            try:
+                context.load_verify_locations(client_ca)
+            except ssl.SSLError:
+                raise ValueError(f"{client_ca} holds no certificates (PEM)") from None
+            context.verify_mode = ssl.CERT_REQUIRED
         pair = (key.read_bytes(), certificate.read_bytes())
-        context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-        try:
-            context.load_cert_chain(certificate, key)
-        except ssl.SSLError:
-            raise ValueError(f"{certificate} and {key} are not a certificate and its key (PEM)") from None
-        return cls(grpc.ssl_server_credentials([pair]), context)
+        return cls(grpc.ssl_server_credentials([pair], trusted, client_ca is not None), context)
 
 
 async def _filled(folder: Path, settings: Settings) -> Store:
@@ -173,7 +179,7 @@ async def _start_grpc(store: Store, scheduler: Scheduler, settings: Settings, tl
         ]
     )
     healthy = grpc_face.add_services(server, store, scheduler)
-    address = f"{settings.host}:{settings.port}"
+    address = f"{bracketed(settings.host)}:{settings.port}"
     try:
         port = server.add_secure_port(address, tls.credentials) if tls else server.add_insecure_port(address)
     except RuntimeError:
@@ -233,4 +239,9 @@ def _log_in_a_line():
 
 
 def _taken(port: int, settings: Settings) -> OSError:
-    return OSError(f"cannot listen at {settings.host}:{port}: is the port taken?")
+    return OSError(f"cannot listen at {bracketed(settings.host)}:{port}: is the port taken?")
+
+
+def bracketed(host: str) -> str:
+    """Returns a host as URLs have it: addresses of IPv6 stand in brackets."""
+    return f"[{host}]" if ":" in host else host

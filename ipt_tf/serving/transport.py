@@ -1,11 +1,16 @@
 """What a client needs of a server, over whatever protocol."""
 
 import random
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Protocol
 
 import numpy as np
+
+from ipt_tf.serving import certificates
+from ipt_tf.serving.errors import ServingError
 
 
 @dataclass(frozen=True)
@@ -20,6 +25,27 @@ class Model:
         if self.version is not None:
             return f"model {self.name}, version {self.version}"
         return f"model {self.name}" + (f", label {self.label}" if self.label is not None else "")
+
+
+@dataclass(frozen=True)
+class Tls:
+    """Files (PEM) that TLS is spoken with.
+
+    Args:
+        ca: certificates that are trusted instead of the system's.
+        certificate: of the client, for servers that ask for one.
+        key: of that certificate, not encrypted.
+    """
+
+    ca: Path | None = None
+    certificate: Path | None = None
+    key: Path | None = None
+
+    def __post_init__(self) -> None:
+        if (self.certificate is None) != (self.key is None):
+            raise ValueError("a client's certificate and its key go together")
+        if self.certificate and self.key:
+            certificates.context_of(self.certificate, self.key)  # says what is wrong with them
 
 
 @dataclass(frozen=True)
@@ -42,6 +68,28 @@ def best_state(states: Iterable[str]) -> str:
     """The state that says most about whether a model can be asked, of those of its versions."""
     found = set(states)
     return next((state for state in ("AVAILABLE", "LOADING", "START") if state in found), "END")
+
+
+_NEVER = {
+    "Hostname mismatch|IP address mismatch|Hostname Verification": "the server's certificate is for another host",
+    r"CERTIFICATE_VERIFY_FAILED(?::|.*failed:) ([^:('\"]*\w)": r"the server's certificate is not trusted: \1",
+    "WRONG_VERSION_NUMBER|RECORD_LAYER_FAILURE": "the server speaks no TLS at this port; without it is grpc:// or http://",
+}
+
+
+def why_never(problem: str) -> str | None:
+    """Returns why a connection will not come about however long one waits, if that is so."""
+    for pattern, reason in _NEVER.items():
+        if found := re.search(pattern, problem):
+            return found.expand(reason)
+    return None
+
+
+def out_of_time(where: str, seconds: float, problem: str) -> ServingError:
+    """Returns the error of a call that was repeated until its deadline."""
+    if re.search("Socket closed|reset by peer|RemoteDisconnected|closed connection", problem):
+        problem += "; does it speak TLS? Then it is grpcs:// or https://"
+    return ServingError("DEADLINE_EXCEEDED", f"{where}: the deadline of {seconds:.0f} s passed ({problem})")
 
 
 def pauses() -> Iterator[float]:

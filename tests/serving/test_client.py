@@ -3,6 +3,7 @@
 import contextlib
 import io
 import shutil
+import socket
 import subprocess
 import sys
 import threading
@@ -208,28 +209,108 @@ def test_a_server_that_was_away_is_found_again(serving, folder, free_ports, prot
     assert [each.max() for each in results] == [7, 7]
 
 
+MAKE_CERTIFICATES = """
+openssl req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=localhost -keyout key.pem -out cert.pem \\
+    -addext subjectAltName=DNS:localhost
+openssl req -x509 -key key.pem -days 2 -subj /CN=elsewhere -out elsewhere.pem -addext subjectAltName=DNS:elsewhere
+openssl pkey -in key.pem -aes256 -passout pass:secret -out locked.pem
+openssl req -new -key key.pem -subj /CN=localhost -out request.pem
+printf '[ca]\ndefault_ca=d\n[d]\ndatabase=index\nnew_certs_dir=.\nserial=serial\ndefault_md=sha256\npolicy=p\n\
+x509_extensions=e\n[p]\ncommonName=supplied\n[e]\nsubjectAltName=DNS:localhost\n' > ca.cnf
+: > index; echo 01 > serial
+openssl ca -batch -config ca.cnf -selfsign -keyfile key.pem -in request.pem -out expired.pem -notext \\
+    -startdate 20200101000000Z -enddate 20200102000000Z
+"""
+
+
 @pytest.fixture(scope="module")
-def certificate(tmp_path_factory):
-    """A certificate for localhost, and its key."""
+def pem(tmp_path_factory):
+    """A folder of certificates of one key."""
     if shutil.which("openssl") is None:
         pytest.skip("there is no openssl to make a certificate with")
-    folder = tmp_path_factory.mktemp("certificate")
-    command = (
-        "openssl req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=localhost -keyout key.pem -out cert.pem"
-    )
-    command = [*command.split(), "-addext", "subjectAltName=DNS:localhost"]
-    subprocess.run(command, cwd=folder, check=True, capture_output=True)
-    return folder / "cert.pem", folder / "key.pem"
+    folder = tmp_path_factory.mktemp("certificates")
+    subprocess.run(["bash", "-ec", MAKE_CERTIFICATES], cwd=folder, check=True, capture_output=True)
+    return folder
 
 
-def test_tls_is_spoken_and_certificates_are_checked(serving, folder, certificate):
-    image = np.full((5, 5, 3), 7, np.uint8)
-    with serving(folder, certificate=certificate) as running:
+@pytest.mark.parametrize(
+    ("certificate", "trusted", "reason"),
+    [
+        ("cert.pem", "cert.pem", None),
+        ("cert.pem", None, r"certificate is not trusted: self.signed certificate$"),
+        ("cert.pem", "elsewhere.pem", r"certificate is not trusted: self.signed certificate$"),
+        ("expired.pem", "expired.pem", r"certificate is not trusted: certificate has expired$"),
+        ("elsewhere.pem", "elsewhere.pem", r"certificate is for another host$"),
+    ],
+)
+def test_certificates_are_checked_and_a_bad_one_is_said_at_once(
+    serving, folder, pem, certificate, trusted, reason
+):
+    ca = pem / trusted if trusted else None
+    with serving(folder, certificate=(pem / certificate, pem / "key.pem")) as running:
         for url in (running.grpc, running.rest):
-            with Client(url, "sr_x2", version=1, ca=certificate[0]) as client:
-                assert client.restore(image).max() == 7
-            with pytest.raises(ServingError):
+            if reason:
+                with pytest.raises(ServingError, match=f"{url}, model ipt_sr_x2: the server's {reason}"):
+                    Client(url, "sr_x2", ca=ca)
+            else:
+                with Client(url, "sr_x2", version=1, ca=ca) as client:
+                    assert client.restore(np.full((5, 5, 3), 7, np.uint8)).max() == 7
+
+
+def test_tls_where_there_is_none_is_said_at_once_and_the_other_way_round_in_time(
+    serving, server, folder, pem
+):
+    for url in (server.grpc.replace("grpc", "grpcs"), server.rest.replace("http", "https")):
+        with pytest.raises(ServingError, match="speaks no TLS at this port"):
+            Client(url, "sr_x2", ca=pem / "cert.pem")
+    with serving(folder, certificate=(pem / "cert.pem", pem / "key.pem")) as running:
+        for url in (running.grpc.replace("grpcs", "grpc"), running.rest.replace("https", "http")):
+            with pytest.raises(ServingError, match=r"not ready after 1 s .*does it speak TLS"):
                 Client(url, "sr_x2", ready_within=1)
+
+
+def test_servers_may_ask_for_certificates_of_clients(serving, folder, pem):
+    own = (pem / "cert.pem", pem / "key.pem")
+    with serving(folder, certificate=own, client_ca=pem / "cert.pem") as running:
+        for url in (running.grpc, running.rest):
+            with Client(url, "sr_x2", version=1, ca=own[0], certificate=own) as client:
+                assert client.restore(np.full((5, 5, 3), 7, np.uint8)).max() == 7
+            with pytest.raises(ServingError):
+                Client(url, "sr_x2", ca=own[0], ready_within=1)
+
+
+@pytest.mark.parametrize(
+    ("files", "message"),
+    [
+        (("cert.pem", "locked.pem"), "locked.pem is encrypted; `openssl pkey -in"),
+        (("cert.pem", "request.pem"), "are not a certificate and its key"),
+        (("key.pem", "cert.pem"), "are not a certificate and its key"),
+    ],
+)
+def test_a_key_that_cannot_be_used_is_said(serving, folder, server, pem, files, message):
+    own = tuple(pem / name for name in files)
+    with pytest.raises(ValueError, match=message):
+        Client(server.rest, "sr_x2", certificate=own)
+    with pytest.raises(ValueError, match=message), serving(folder, certificate=own):
+        pass
+
+
+def test_addresses_of_ipv6_are_served(serving, folder):
+    if not has_ipv6():
+        pytest.skip("this machine has no IPv6")
+    with serving(folder, host="::1") as running:
+        for url in (running.grpc, running.rest):
+            with Client(url.replace("localhost", "[::1]"), "sr_x2", version=1) as client:
+                assert client.restore(np.full((5, 5, 3), 7, np.uint8)).max() == 7
+
+
+def has_ipv6():
+    try:
+        with socket.socket(socket.AF_INET6) as here:
+            here.bind(("::1", 0))
+    except OSError:
+        return False
+    return True
 
 
 WITHOUT_TENSORFLOW = """

@@ -13,7 +13,7 @@ from ipt_tf.cli import main
         (["--models", "nowhere"], "nowhere is not a folder of models"),
         (["--models", "."], "holds no model that can be loaded; NAME/VERSION/saved_model.pb is expected"),
         (["--models", ".", "--batching-parameters-file", "none.txt"], "none.txt: No such file"),
-        (["--models", ".", "--tls", "cert.pem", "key.pem"], "key.pem: No such file"),
+        (["--models", ".", "--tls", "cert.pem", "key.pem"], "cert.pem: No such file"),
     ],
 )
 def test_mistakes_get_one_line(capsys, tmp_path, monkeypatch, options, message):
@@ -24,3 +24,16 @@ def test_mistakes_get_one_line(capsys, tmp_path, monkeypatch, options, message):
     assert captured.err.startswith("ipt: ")
     assert message in captured.err
     assert captured.err.count("\n") == 1
+
+
+@pytest.mark.parametrize("options", [["--port", "99999"], ["--rest-port", "-1"]])
+def test_what_is_no_port_is_a_mistake_of_use(capsys, options):
+    with pytest.raises(SystemExit) as caught:
+        main(["serve", "--models", ".", *options])
+    assert caught.value.code == 2
+    assert f"{options[1]} is not a number from 0 to 65535" in capsys.readouterr().err
+
+
+def test_certificates_of_clients_are_asked_for_with_tls_only(capsys):
+    assert main(["serve", "--models", ".", "--client-ca", "ca.pem"]) == 2
+    assert "--client-ca is for --tls" in capsys.readouterr().err
