@@ -228,6 +228,9 @@ def _restore(options: argparse.Namespace) -> int:
 def _restore_at_server(source: Path, options: argparse.Namespace) -> int:
     from ipt_tf.serving.client import Client
 
+    if options.server.startswith("grpc"):
+        with contextlib.suppress(ModuleNotFoundError):  # the client says what it needs
+            start_tensorflow()
     try:
         client = Client(
             options.server,

@@ -354,6 +354,24 @@ def test_the_command_restores_at_a_server(server, tmp_path):
     assert done.stderr.count("\n") == 1
 
 
+@pytest.mark.slow
+def test_the_command_is_as_silent_over_grpc(server, tmp_path):
+    Image.fromarray(RNG.integers(0, 256, (60, 70, 3), np.uint8)).save(tmp_path / "photo.png")
+    command = [
+        sys.executable,
+        "-m",
+        "ipt_tf",
+        "restore",
+        "--server",
+        server.grpc,
+        "--task",
+        "sr_x2",
+        "photo.png",
+    ]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "photo_sr_x2.png\n", "")
+
+
 def test_grpc_says_what_it_needs(server):
     done = without_tensorflow(
         f"from ipt_tf.cli import main; sys.exit(main(['restore', '--server', {server.grpc!r}, '--task', 'sr_x2', "
