@@ -9,7 +9,7 @@ LARGEST_VERSION = 2**63 - 1
 
 def version_of(name: str) -> int | None:
     """Returns the version that a folder of this name holds, as TF-Serving reads it: 123 of `00000123`, or None."""
-    if not (name.isascii() and name.isdigit()):
+    if not (name.isascii() and name.isdigit()) or len(digits := name.lstrip("0")) > len(str(LARGEST_VERSION)):
         return None
-    number = int(name)
+    number = int(digits or "0")
     return number if number <= LARGEST_VERSION else None

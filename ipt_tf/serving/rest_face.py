@@ -18,7 +18,7 @@ from aiohttp import web
 from google.protobuf import json_format
 from tensorflow_serving.apis import get_model_metadata_pb2
 
-from ipt_tf.export.folders import LARGEST_VERSION
+from ipt_tf.export.folders import version_of
 from ipt_tf.serving import grpc_face
 from ipt_tf.serving.errors import HTTP_STATUS, ServingError
 from ipt_tf.serving.scheduler import Scheduler
@@ -90,10 +90,11 @@ class _Asked(NamedTuple):
 
     @classmethod
     def of(cls, found: re.Match[str]) -> "_Asked":
-        version, label = found["version"], found["label"]
-        if version and int(version) > LARGEST_VERSION:
-            raise ServingError("INVALID_ARGUMENT", f"Failed to convert version: {version[:100]} to numeric.")
-        return cls(unquote(found["name"]), int(version) if version else None, label and unquote(label))
+        text, label = found["version"], found["label"]
+        version = version_of(text) if text else None
+        if text and version is None:
+            raise ServingError("INVALID_ARGUMENT", f"Failed to convert version: {text[:100]} to numeric.")
+        return cls(unquote(found["name"]), version, label and unquote(label))
 
 
 class _Face:

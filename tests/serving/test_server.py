@@ -324,6 +324,8 @@ def test_rest_tells_status_and_metadata(http, server):
         (f"{MODEL}/versions/2", '{"inputs": 1}', 404, "Servable not found"),
         (f"{MODEL}/versions/-1", '{"inputs": 1}', 400, "Malformed request"),
         (f"{MODEL}/versions/{2**63}", '{"inputs": 1}', 400, "Failed to convert version"),
+        (f"{MODEL}/versions/{'9' * 5000}", '{"inputs": 1}', 400, "Failed to convert version"),
+        (f"{MODEL}/versions/0002", '{"inputs": 1}', 404, "Servable not found"),
         ("ipt_unknown", "{", 400, "JSON Parse error"),
         (MODEL, "", 400, "JSON Parse error"),
         (MODEL, '{"inputs": "text"}', 400, "a string found in it"),
