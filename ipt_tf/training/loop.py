@@ -65,8 +65,8 @@ class Trainer(Protocol):
     def train(self, task: str, learning_rate: float, ema: float) -> tuple[Any, Any]:
         """Begins one step of a task; returns its loss and the norm of its gradient, for which `float` may wait."""
 
-    def agree(self, number: int, what: str) -> None:
-        """Checks that all workers hold the same number; raises RunError on all of them if not."""
+    def agree(self, number: Callable[[], int], what: str) -> None:
+        """Checks that all workers return the same number; raises RunError on all of them if not."""
 
 
 def choose_strategy(name: str, timeout: float) -> Any:
@@ -257,13 +257,13 @@ class _Run:
         if done > steps:
             raise RunError(f"{self._out} has been trained for {done} steps, more than the {steps} asked for")
         same = repr((self._settings, steps, done)).encode()
-        self.trainer.agree(zlib.crc32(same) >> 12, "their settings, pictures or checkpoint")
+        self.trainer.agree(lambda: zlib.crc32(same) >> 12, "their settings, pictures or checkpoint")
         return done
 
     def _task_of(self, step: int) -> str:
         tasks = self.trainer.model.tasks
         index = task_of_step(tasks, step, self._recipe.seed)
-        self.trainer.agree(index, f"the task of step {step}")
+        self.trainer.agree(lambda: index, f"the task of step {step}")
         return tasks[index].name
 
     def _look_at(self, begun: "_Begun", report: Report | None) -> None:
@@ -280,9 +280,8 @@ class _Run:
 
     def _publish(self, report: Report | None, steps: int) -> None:
         """Validates and saves the averaged weights."""
-        weights = (ops.convert_to_numpy(weight).tobytes() for weight in self.trainer.model.weights)
         done, average = self.trainer.step, self.trainer.average
-        self.trainer.agree(zlib.crc32(b"".join(weights)) >> 12, f"their weights at step {done}")
+        self.trainer.agree(lambda: _fingerprint(self.trainer.model), f"their weights at step {done}")
         if not report:
             return
         folders = ["model"]
@@ -291,3 +290,8 @@ class _Run:
         for folder in folders:
             average.save_pretrained(self._out / folder)
             run_folder.write_settings(self._out / folder, self._settings, steps)
+
+
+def _fingerprint(model: IPT) -> int:
+    weights = (ops.convert_to_numpy(weight).tobytes() for weight in model.weights)
+    return zlib.crc32(b"".join(weights)) >> 12

@@ -313,7 +313,7 @@ class Jax:
         inputs, targets = (jax.device_put(np.stack(part), self._dealt) for part in zip(*parts, strict=True))
         return inputs, targets
 
-    def agree(self, number: int, what: str) -> None:
+    def agree(self, number: Callable[[], int], what: str) -> None:
         """One process agrees with itself."""
 
 

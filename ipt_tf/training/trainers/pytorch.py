@@ -7,6 +7,7 @@ A step moves the weights as `ipt_tf.training.trainers.tensorflow.step` does, fro
 import itertools
 import math
 import warnings
+from collections.abc import Callable
 from pathlib import Path
 
 import keras
@@ -133,7 +134,7 @@ class Portable:
         ):
             mean.value.lerp_(weight.value, 1 - ema)
 
-    def agree(self, number: int, what: str) -> None:
+    def agree(self, number: Callable[[], int], what: str) -> None:
         """One process agrees with itself."""
 
 

@@ -1,5 +1,6 @@
 """Training by TensorFlow, under whatever tf.distribute strategy: networks, optimizers, batches and checkpoints."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import keras
@@ -103,6 +104,6 @@ class Distributed:
         self._position.assign_add(1)
         return loss, norm
 
-    def agree(self, number: int, what: str) -> None:
-        """Checks that all workers hold the same number; see `ipt_tf.training.trainers.tensorflow.strategies.agree`."""
+    def agree(self, number: Callable[[], int], what: str) -> None:
+        """Checks that all workers return the same; see `ipt_tf.training.trainers.tensorflow.strategies.agree`."""
         strategies.agree(self._strategy, number, what)

@@ -4,6 +4,7 @@ import json
 import os
 import socket
 import time
+from collections.abc import Callable
 
 import tensorflow as tf
 
@@ -129,14 +130,14 @@ def is_chief(strategy: tf.distribute.Strategy) -> bool:
     return not strategy.cluster_resolver or strategy.cluster_resolver.task_id == 0
 
 
-def agree(strategy: tf.distribute.Strategy, number: int, what: str) -> None:
-    """Checks that all workers hold the same number: all of them raise, or none.
+def agree(strategy: tf.distribute.Strategy, number: Callable[[], int], what: str) -> None:
+    """Checks that all workers return the same number: all of them raise, or none.
 
     Workers that train different tasks in one step spoil each other's weights without any error.
 
     Args:
         strategy: that of the run.
-        number: from 0 to 2**20.
+        number: returns one from 0 to 2**20; not called where there is one worker.
         what: what the number says, for the message.
 
     Raises:
@@ -144,7 +145,7 @@ def agree(strategy: tf.distribute.Strategy, number: int, what: str) -> None:
     """
     if count_workers(strategy) == 1:
         return
-    x = tf.constant(number, tf.int64)
+    x = tf.constant(number(), tf.int64)
     sums = strategy.run(_sum_with_squares, args=(x,))
     total, squares = strategy.experimental_local_results(sums)[0].numpy().tolist()
     if strategy.num_replicas_in_sync * squares != total**2:  # equal only where all numbers are
