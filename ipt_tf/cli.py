@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ipt_tf._version import __version__
+from ipt_tf.addresses import bracketed
 from ipt_tf.console import start_keras, start_tensorflow
 from ipt_tf.export import VARIANTS
 
@@ -691,7 +692,7 @@ def _serve(options: argparse.Namespace) -> int:
     from ipt_tf.serving import configs, server
 
     def started(port: int, rest_port: int, names: list[str]) -> None:
-        tls, host = "s" if options.tls else "", server.bracketed(options.host)
+        tls, host = "s" if options.tls else "", bracketed(options.host)
         print(
             f"grpc{tls}://{host}:{port} and http{tls}://{host}:{rest_port} serve",
             *names,

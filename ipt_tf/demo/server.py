@@ -10,6 +10,8 @@ from collections.abc import Callable
 
 from aiohttp import web
 
+from ipt_tf.addresses import bracketed
+
 _GRACE = 2.0
 _LOOPBACK = ("127.", "::1")
 
@@ -46,7 +48,7 @@ def address(listener: socket.socket) -> str:
     host, port = listener.getsockname()[:2]
     if host in ("0.0.0.0", "::"):
         host = "localhost"
-    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+    return f"{bracketed(host)}:{port}"
 
 
 def runner(app: web.Application) -> web.AppRunner:

@@ -14,7 +14,7 @@ _numbers = itertools.count()
 def can_be_batched(specs: dict[str, tf.TensorSpec]) -> bool:
     """Whether inputs of several requests can be joined along their first axis: numbers, all else of fixed size.
 
-    One image of any size has no axis for it, and files of pictures, which take long each, gain nothing.
+    Whole images differ in size, and files of pictures, which take long each, gain nothing.
     """
     return all(
         spec.dtype != tf.string

@@ -10,7 +10,7 @@ import numpy as np
 from ipt_tf.images import read
 from ipt_tf.restoration.restore import Progress, restore
 from ipt_tf.serving.errors import ServingError
-from ipt_tf.serving.transport import Model, Signature, Tensor, Tls, Transport
+from ipt_tf.serving.transport import Model, OutOfTime, Signature, Tensor, Tls, Transport
 
 _TILES, _FILES = "serving_default", "restore_bytes"
 _PAUSE = 0.5
@@ -160,7 +160,7 @@ class Client:
             except ServingError as error:
                 if error.code != "DEADLINE_EXCEEDED":
                     raise
-                problem = str(error).partition("passed (")[2].removesuffix(")") or problem
+                problem = (isinstance(error, OutOfTime) and error.problem) or problem
                 break
             if state == "AVAILABLE":
                 return

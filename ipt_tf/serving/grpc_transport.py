@@ -18,7 +18,7 @@ from tensorflow_serving.apis import (
 )
 
 from ipt_tf.serving.errors import ServingError
-from ipt_tf.serving.transport import Model, Signature, Tensor, Tls, best_state, out_of_time, pauses, why_never
+from ipt_tf.serving.transport import Model, OutOfTime, Signature, Tensor, Tls, best_state, pauses, why_never
 
 _SERVICE_CONFIG: dict = {
     "loadBalancingConfig": [{"round_robin": {}}]
@@ -113,7 +113,7 @@ class GrpcTransport:
                 if reason := why_never(problem):
                     raise ServingError("UNAVAILABLE", f"{self._where}: {reason}") from None
             time.sleep(max(0.0, min(pause, deadline - time.monotonic())))
-        raise out_of_time(self._where, seconds, problem)
+        raise OutOfTime(self._where, seconds, problem)
 
 
 def _content(file: Path | None) -> bytes | None:

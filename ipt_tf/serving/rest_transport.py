@@ -14,7 +14,7 @@ import urllib3
 from urllib3.exceptions import HTTPError, ReadTimeoutError, SSLError
 
 from ipt_tf.serving.errors import HTTP_STATUS, ServingError
-from ipt_tf.serving.transport import Model, Signature, Tensor, Tls, best_state, out_of_time, pauses, why_never
+from ipt_tf.serving.transport import Model, OutOfTime, Signature, Tensor, Tls, best_state, pauses, why_never
 
 _CODES = {status: code for code, status in reversed(HTTP_STATUS.items())}
 
@@ -89,7 +89,7 @@ class RestTransport:
             except HTTPError as error:  # no connection, or a connection that broke
                 problem = str(error)
             time.sleep(max(0, min(pause, ends - time.monotonic())))
-        raise out_of_time(self._where, seconds, problem)
+        raise OutOfTime(self._where, seconds, problem)
 
     def _content(self, response) -> Any:
         if response.status != 200:

@@ -21,6 +21,9 @@ from ipt_tf.serving.workers import Caller
 
 DEFAULT_SIGNATURE = "serving_default"
 
+InsteadOfGraph = Callable[[np.ndarray, Caller], np.ndarray]
+"""Called with the input of a signature and who waits; returns its output."""
+
 # Not GIF, although TensorFlow decodes it: its frames can be larger than its header says, and all are decoded.
 _KINDS = ("PNG", "JPEG", "BMP")
 
@@ -74,18 +77,22 @@ def load(folder: Path, name: str, version: int, settings: Batching, max_pixels: 
         Exception: whatever TensorFlow raises on files that are damaged or not all there.
     """
     loaded = tf.saved_model.load(str(folder))
+    by_tiles = _by_tiles(folder, loaded)
     signatures = {
-        key: Signature(key, function, loaded, settings, max_pixels)
+        key: Signature(key, function, loaded, settings, max_pixels, by_tiles.get(key))
         for key, function in loaded.signatures.items()
     }
-    origin = folder / "assets.extra" / ORIGIN
-    if origin.exists():
-        described = json.loads(origin.read_text())
-        pictures = Pictures(loaded.signatures[DEFAULT_SIGNATURE], described["tile"], described["scale"])
-        for key, function in (("restore", pictures.images), ("restore_bytes", pictures.files)):
-            if key in signatures:
-                signatures[key].compute_by(function)
     return Servable(name, version, signatures, _definitions(folder, signatures))
+
+
+def _by_tiles(folder: Path, loaded) -> dict[str, InsteadOfGraph]:
+    """Returns what computes the signatures of whole pictures, by name, if `ipt export` wrote the model."""
+    origin = folder / "assets.extra" / ORIGIN
+    if not origin.exists():
+        return {}
+    described = json.loads(origin.read_text())
+    pictures = Pictures(loaded.signatures[DEFAULT_SIGNATURE], described["tile"], described["scale"])
+    return {"restore": pictures.images, "restore_bytes": pictures.files}
 
 
 def _definitions(folder: Path, names) -> dict[str, meta_graph_pb2.SignatureDef]:
@@ -103,9 +110,18 @@ class Signature:
         owner: what TensorFlow loaded, whose variables live as long as this.
         settings: how its calls are batched, if they can be.
         max_pixels: most pixels in a request, tiles left out, whose number the batch bounds.
+        instead: computes the only output of the only input, in place of the graph.
     """
 
-    def __init__(self, name: str, function, owner, settings: Batching, max_pixels: int) -> None:
+    def __init__(
+        self,
+        name: str,
+        function,
+        owner,
+        settings: Batching,
+        max_pixels: int,
+        instead: InsteadOfGraph | None = None,
+    ) -> None:
         self.name = name
         self.inputs: dict[str, tf.TensorSpec] = function.structured_input_signature[1]
         self.outputs: dict[str, tf.TensorSpec] = function.structured_outputs
@@ -114,11 +130,7 @@ class Signature:
         self._max_pixels = max_pixels
         self._max_batch = settings.max_batch_size
         self._run = batching.batched(function, self.inputs, settings) if self.is_batched else function
-        self._by: Callable[[np.ndarray, Caller], np.ndarray] | None = None
-
-    def compute_by(self, function: Callable[[np.ndarray, Caller], np.ndarray]) -> None:
-        """Takes a function of the only input and the caller, to the only output, in place of the graph's."""
-        self._by = function
+        self._instead = instead
 
     def check_names(self, names) -> None:
         """Raises ServingError where the inputs are not those of the signature."""
@@ -187,9 +199,9 @@ class Signature:
             ServingError: by the code of TensorFlow's own error; CANCELLED, the caller is gone.
         """
         try:
-            if self._by:
+            if self._instead:
                 (value,), (name,) = inputs.values(), self.outputs
-                return {name: self._by(value, caller)}
+                return {name: self._instead(value, caller)}
             outputs = self._run(**{name: tf.constant(value) for name, value in inputs.items()})
             return {name: value.numpy() for name, value in outputs.items()}
         except tf.errors.OpError as error:

@@ -15,6 +15,7 @@ from pathlib import Path
 import grpc
 from aiohttp import web
 
+from ipt_tf.addresses import bracketed
 from ipt_tf.serving import certificates, grpc_face, rest_face, servable
 from ipt_tf.serving.configs import Batching, Served
 from ipt_tf.serving.scheduler import Scheduler
@@ -240,8 +241,3 @@ def _log_in_a_line():
 
 def _taken(port: int, settings: Settings) -> OSError:
     return OSError(f"cannot listen at {bracketed(settings.host)}:{port}: is the port taken?")
-
-
-def bracketed(host: str) -> str:
-    """Returns a host as URLs have it: addresses of IPv6 stand in brackets."""
-    return f"[{host}]" if ":" in host else host

@@ -85,11 +85,20 @@ def why_never(problem: str) -> str | None:
     return None
 
 
-def out_of_time(where: str, seconds: float, problem: str) -> ServingError:
-    """Returns the error of a call that was repeated until its deadline."""
-    if re.search("Socket closed|reset by peer|RemoteDisconnected|closed connection", problem):
-        problem += "; does it speak TLS? Then it is grpcs:// or https://"
-    return ServingError("DEADLINE_EXCEEDED", f"{where}: the deadline of {seconds:.0f} s passed ({problem})")
+class OutOfTime(ServingError):
+    """A call was repeated until its deadline.
+
+    Args:
+        where: what was asked.
+        seconds: until the deadline.
+        problem: why the last attempts failed.
+    """
+
+    def __init__(self, where: str, seconds: float, problem: str) -> None:
+        if re.search("Socket closed|reset by peer|RemoteDisconnected|closed connection", problem):
+            problem += "; does it speak TLS? Then it is grpcs:// or https://"
+        super().__init__("DEADLINE_EXCEEDED", f"{where}: the deadline of {seconds:.0f} s passed ({problem})")
+        self.problem = problem
 
 
 def pauses() -> Iterator[float]:
