@@ -1,5 +1,6 @@
 """Fixtures shared by the whole suite."""
 
+import io
 import os
 import shutil
 import socket
@@ -33,6 +34,18 @@ def photographs(tmp_path) -> Path:
         name = f"nested/{i}.png" if i % 2 else f"{i}.jpg"
         Image.fromarray(pixels.astype(np.uint8)).save(folder / name)
     return folder
+
+
+@pytest.fixture(scope="session")
+def file_of():
+    """Function of pixels: the bytes of an 8-bit file that holds them."""
+
+    def encode(pixels: np.ndarray, format_: str = "PNG", **options) -> bytes:
+        buffer = io.BytesIO()
+        Image.fromarray(pixels).save(buffer, format_, **options)
+        return buffer.getvalue()
+
+    return encode
 
 
 @pytest.fixture(scope="session")

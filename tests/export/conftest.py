@@ -1,13 +1,11 @@
 """One exported model for all tests of this folder."""
 
-import io
 import subprocess
 from pathlib import Path
 
 import imagecodecs
 import numpy as np
 import pytest
-from PIL import Image
 
 from ipt_tf import IPT
 from ipt_tf.export import saved_model
@@ -37,18 +35,6 @@ def picture():
         return np.random.default_rng(0).integers(0, np.iinfo(dtype).max, shape, dtype, endpoint=True)
 
     return make
-
-
-@pytest.fixture(scope="session")
-def file_of():
-    """Function of pixels: the bytes of an 8-bit file that holds them."""
-
-    def encode(pixels: np.ndarray, format_: str = "PNG", **options) -> bytes:
-        buffer = io.BytesIO()
-        Image.fromarray(pixels).save(buffer, format_, **options)
-        return buffer.getvalue()
-
-    return encode
 
 
 AS_A_MODEL_SERVER = """

@@ -25,12 +25,6 @@ def enlarged(tiles):
     return tiles.repeat(2, 1).repeat(2, 2)
 
 
-def file_of(pixels):
-    buffer = io.BytesIO()
-    Image.fromarray(pixels).save(buffer, "PNG")
-    return buffer.getvalue()
-
-
 @pytest.fixture(scope="module")
 def folder(saved_model, brighter_model, tmp_path_factory):
     folder = tmp_path_factory.mktemp("models")
@@ -71,14 +65,14 @@ def test_an_image_comes_back_as_from_the_model_here(url, image):
     assert done[-1][0] == done[-1][1]
 
 
-def test_a_file_comes_back_as_png(url):
+def test_a_file_comes_back_as_png(url, file_of):
     pixels = RNG.integers(0, 256, (60, 50, 3), np.uint8)
     with Client(url, "sr_x2", label="stable") as client:
         result = client.restore_bytes(file_of(pixels))
     np.testing.assert_array_equal(np.asarray(Image.open(io.BytesIO(result))), enlarged(pixels[None])[0])
 
 
-def test_a_file_that_a_server_could_not_read_among_those_of_others_is_an_error(url, monkeypatch):
+def test_a_file_that_a_server_could_not_read_among_those_of_others_is_an_error(url, monkeypatch, file_of):
     empty = {"restored_bytes": np.array([b""], object)}
     monkeypatch.setattr(servable.Signature, "run", lambda *_: empty)
     with (

@@ -42,12 +42,6 @@ def noise(*shape):
     return np.random.default_rng(0).integers(0, 256, shape, np.uint8)
 
 
-def file_of(pixels, kind="PNG", **options):
-    buffer = io.BytesIO()
-    Image.fromarray(pixels).save(buffer, kind, **options)
-    return buffer.getvalue()
-
-
 class Counted:
     """Calls of the network for whole pictures, which wait while they are held."""
 
@@ -74,7 +68,7 @@ def counted(monkeypatch):
     return Counted(monkeypatch)
 
 
-def test_tiles_and_small_pictures_do_not_wait_for_large_ones(serving, exported, counted):
+def test_tiles_and_small_pictures_do_not_wait_for_large_ones(serving, exported, counted, file_of):
     large = file_of(noise(SIDE, SIDE, 3))
     with serving(exported) as running, Client(running.grpc, "sr_x2", deadline=60) as client:
         asked = [threading.Thread(target=client.restore_bytes, args=[large]) for _ in range(3)]
@@ -90,7 +84,7 @@ def test_tiles_and_small_pictures_do_not_wait_for_large_ones(serving, exported, 
             thread.join(60)
 
 
-def test_a_large_picture_leaves_a_core_to_small_ones(serving, exported, counted):
+def test_a_large_picture_leaves_a_core_to_small_ones(serving, exported, counted, file_of):
     large = file_of(noise(SIDE, SIDE, 3))
     with serving(exported) as running, Client(running.grpc, "sr_x2", deadline=60) as client:
         asked = [
@@ -108,7 +102,7 @@ def test_a_large_picture_leaves_a_core_to_small_ones(serving, exported, counted)
             thread.join(60)
 
 
-def test_work_ends_when_its_deadline_has_passed(serving, exported, counted):
+def test_work_ends_when_its_deadline_has_passed(serving, exported, counted, file_of):
     with serving(exported) as running, Client(running.grpc, "sr_x2", deadline=0.5) as client:
         with pytest.raises(ServingError) as caught:
             client.restore_bytes(file_of(noise(SIDE, SIDE, 3)))
@@ -128,7 +122,7 @@ def failing(client, data):
 
 
 @pytest.mark.parametrize("face", ["grpc", "rest"])
-def test_work_ends_when_its_caller_hangs_up(serving, exported, counted, face):
+def test_work_ends_when_its_caller_hangs_up(serving, exported, counted, face, file_of):
     data = file_of(noise(SIDE, SIDE, 3))
     with serving(exported) as running:
         if face == "grpc":
@@ -160,7 +154,7 @@ def wait_until_it_knows(running):
             client.network(np.ones((1, 48, 48, 3), np.float32))
 
 
-def test_work_that_is_not_done_after_the_grace_is_given_up(serving, exported, counted):
+def test_work_that_is_not_done_after_the_grace_is_given_up(serving, exported, counted, file_of):
     with serving(exported, grace=0.2) as running:
         failing(Client(running.grpc, "sr_x2"), file_of(noise(SIDE, SIDE, 3)))
         counted.begun.acquire(timeout=60)
@@ -179,7 +173,7 @@ def claiming(data, side):
 
 
 @pytest.mark.parametrize("options", [{}, {"progressive": True}], ids=["baseline", "progressive"])
-def test_a_file_that_cannot_hold_what_it_claims_is_refused(serving, exported, counted, options):
+def test_a_file_that_cannot_hold_what_it_claims_is_refused(serving, exported, counted, options, file_of):
     small = file_of(noise(16, 16, 3), "JPEG", **options)
     assert len(small) < 1000
     whole = file_of(noise(300, 300, 3), "JPEG", **options)
@@ -211,7 +205,7 @@ server.run(sys.argv[1], settings, lambda port, rest_port, names: print(port, flu
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("grace", "signals"), [(1, 1), (600, 2)], ids=["one signal", "two signals"])
-def test_a_process_ends_though_nothing_can_stop_its_work(exported, grace, signals):
+def test_a_process_ends_though_nothing_can_stop_its_work(exported, grace, signals, file_of):
     """After the grace and some seconds, or at once on the second signal."""
     command = [sys.executable, "-c", STUCK, str(exported), str(grace)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
