@@ -32,12 +32,13 @@ test: $(INSTALLED)
 test-all: $(INSTALLED)  ## also what takes long: full size, kill and resume, all benchmark pictures
 	$(PY) -m pytest -m "not backends"
 
-ON_BACKENDS := tests/model/test_backends.py tests/test_degradations.py tests/test_jpeg.py
+ON_BACKENDS := tests/model/test_backends.py tests/training/test_backends.py tests/data/test_examples.py \
+	tests/test_degradations.py tests/test_jpeg.py
 
 test-backends: $(BACKENDS:%=%/.installed)  ## the network and training on PyTorch and JAX, without TensorFlow
-	KERAS_BACKEND=torch .venv-torch/bin/python -m pytest -m backends $(ON_BACKENDS) tests/training/test_portable.py
-	KERAS_BACKEND=jax XLA_FLAGS=--xla_force_host_platform_device_count=2 \
-		.venv-jax/bin/python -m pytest -m backends $(ON_BACKENDS) tests/training/test_jax.py
+	KERAS_BACKEND=torch .venv-torch/bin/python -m pytest -m "not slow" $(ON_BACKENDS)
+	KERAS_BACKEND=jax XLA_FLAGS=--xla_force_host_platform_device_count=2 JAX_COMPILATION_CACHE_DIR=.venv-jax/compiled \
+		.venv-jax/bin/python -m pytest -m "not slow" $(ON_BACKENDS)
 
 WITHOUT_TENSORFLOW := keras numpy pillow imagecodecs tifffile safetensors tqdm pytest
 

@@ -1,17 +1,16 @@
-"""Patches per second that the data pipeline makes, against those that a network's training step consumes.
+"""Crops per second that TensorFlow's data pipeline makes, on one core and on all, and examples, which are degraded.
 
-python -m benchmarks.pipeline --data PHOTOGRAPHS [--preset ipt_tiny]
+python -m benchmarks.pipeline --data PHOTOGRAPHS
+
+The photographs lie in memory. What the training step itself needs is in `benchmarks.train_step`.
 """
 
 import argparse
+import os
+import subprocess
+import sys
 import time
 from pathlib import Path
-
-from benchmarks.train_step import make_steps, step_rate
-from ipt_tf import IPT
-from ipt_tf.data import Photographs, batches
-from ipt_tf.model import presets
-from ipt_tf.training.recipes import Recipe
 
 
 def main() -> None:
@@ -19,37 +18,43 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--data", type=Path, required=True)
-    parser.add_argument("--preset", default="ipt_tiny")
-    parser.add_argument("--batches", type=int, default=300, help="batches to make (default: 300)")
+    parser.add_argument("--batches", type=int, default=1000, help="batches of 16 to make (default: 1000)")
+    parser.add_argument("--cores", type=int, help="cores of this process; by default one, and then all")
     options = parser.parse_args()
+    if options.cores is None:
+        for cores in sorted({1, os.cpu_count() or 1}):
+            subprocess.run(
+                [sys.executable, "-m", "benchmarks.pipeline", *sys.argv[1:], "--cores", str(cores)],
+                check=True,
+            )
+        return
+    os.sched_setaffinity(0, set(range(options.cores)))
+    crops, examples = rates(options.data, options.batches, options.cores)
+    print(f"{options.cores} cores: {crops:.0f} crops/s; degraded, {examples:.0f} examples/s")
 
-    recipe = Recipe()
-    model = IPT(**presets.find(options.preset).config)
-    photographs = Photographs.of_folder(options.data)
-    for title in ("first pass (photographs are decoded)", "from memory"):
-        made = pipeline_rate(photographs, model, recipe, options.batches)
-        print(f"pipeline, {title}: {made:.0f} patches/s")
-    consumed = step_rate(model, make_steps(model, recipe), recipe.batch_size)
-    print(f"training step of {options.preset}, mean over its tasks: {consumed:.1f} patches/s")
-    print(f"ratio: {made / consumed:.1f}")
 
+def rates(folder: Path, count: int, cores: int, batch_size: int = 16) -> tuple[float, float]:
+    """Returns crops and examples per second, over the paper's six tasks for inputs of 48 pixels."""
+    import tensorflow as tf
 
-def pipeline_rate(photographs: Photographs, model: IPT, recipe: Recipe, count: int) -> float:
-    """Patches per second of `count` batches over all the model's tasks."""
-    stream = iter(
-        batches(
-            photographs,
-            model.tasks,
-            patch_size=model.patch_size,
-            batch_size=recipe.batch_size,
-            seed=recipe.seed,
-        )
-    )
-    next(stream)  # the first waits for the graph to be built
-    start = time.perf_counter()
-    for _ in range(count):
-        next(stream)
-    return count * recipe.batch_size / (time.perf_counter() - start)
+    from ipt_tf.data import Photographs, pipeline
+    from ipt_tf.tasks import OFFICIAL_TASKS
+
+    tf.config.threading.set_intra_op_parallelism_threads(cores)
+    tf.config.threading.set_inter_op_parallelism_threads(cores)
+    threads = tf.data.Options()
+    threads.threading.private_threadpool_size = cores
+    photographs, found = Photographs.of_folder(folder), []
+    for made, batches in ((pipeline.crops, count), (pipeline.batches, max(1, count // 8))):
+        dataset = made(photographs, OFFICIAL_TASKS, patch_size=48, batch_size=batch_size, seed=0)
+        stream = iter(dataset.with_options(threads))
+        for _ in range(batches // 4):  # fills the pipeline
+            next(stream)
+        start = time.perf_counter()
+        for _ in range(batches):
+            next(stream)
+        found.append(batches * batch_size / (time.perf_counter() - start))
+    return found[0], found[1]
 
 
 if __name__ == "__main__":

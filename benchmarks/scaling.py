@@ -70,9 +70,9 @@ def worker_rate(options: argparse.Namespace) -> float:
     strategy = strategies.make("workers", timeout=120)
     import keras
 
-    from benchmarks.train_step import make_steps
+    from benchmarks.train_step import make_step
     from ipt_tf import IPT
-    from ipt_tf.data import Photographs, batches
+    from ipt_tf.data import Photographs, pipeline
     from ipt_tf.model import presets
     from ipt_tf.training.recipes import Recipe
 
@@ -82,10 +82,10 @@ def worker_rate(options: argparse.Namespace) -> float:
     with strategy.scope():
         keras.utils.set_random_seed(0)
         model = IPT(**config)
-        step = make_steps(model, recipe)["denoise_50"]
+        step = make_step(model, recipe, "denoise_50")
 
     def share(context):
-        return batches(
+        return pipeline.crops(
             photographs,
             model.tasks,
             patch_size=model.patch_size,

@@ -8,7 +8,7 @@ from repeatable import Repeatable
 
 from ipt_tf import samples, tasks
 from ipt_tf.data import sets
-from ipt_tf.data.draws import Draws
+from ipt_tf.data.draws import Draws, words
 from ipt_tf.degradations import camera_noise
 
 BATCH = 192
@@ -60,8 +60,8 @@ def test_camera_noise_is_the_same_for_the_same_seed_and_different_for_another(ph
 
 def test_an_example_is_degraded_alike_in_whatever_batch_it_stands(photographs):
     degrade = camera_noise()
-    together = np.asarray(degrade(photographs[:6], Draws(0, range(6))))
-    alone = np.asarray(degrade(photographs[4:5], Draws(0, [4])))
+    together = np.asarray(degrade(photographs[:6], Draws(0, words(range(6)))))
+    alone = np.asarray(degrade(photographs[4:5], Draws(0, words([4]))))
     assert np.mean(together[4:5] != alone) < 0.01  # sums in another order may round otherwise
 
 

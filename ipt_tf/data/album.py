@@ -1,78 +1,60 @@
-"""All photographs in the memory of the device that trains, and crops of them, made there."""
+"""All photographs in one array, in the memory of whatever trains, and crops of them, taken there."""
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 from keras import ops
 
+from ipt_tf.data import sampling
+
 Tensor = Any
 
-LARGEST = 2**31 - 1
-"""Bytes of pixels that an album may hold: places in it are 32-bit numbers."""
+LARGEST = 2**30
+"""Pixels that an album may hold: 3 GB."""
 
 
 class Album(NamedTuple):
     """Photographs one after the other.
 
     Args:
-        pixels: (sum of H W 3,), uint8.
-        starts: (n,), int32: place of each photograph's first value in `pixels`.
-        heights, widths: (n,), int32, in pixels.
+        pixels: (sum of H W, 3), uint8; None where they lie on a device already.
+        starts: (n,), place of each photograph's first pixel in `pixels`.
+        heights, widths: (n,), in pixels.
     """
 
-    pixels: Tensor
-    starts: Tensor
-    heights: Tensor
-    widths: Tensor
+    pixels: np.ndarray | None
+    starts: np.ndarray
+    heights: np.ndarray
+    widths: np.ndarray
+
+    def walks(self, positions: Sequence[int] | np.ndarray, side: int | np.ndarray, seed: int) -> np.ndarray:
+        """Returns where the crops of examples lie: (n, 3), int32.
+
+        Each is the place of its first pixel, how far it is from there to the pixel below, and to the one on the right.
+        A crop that is mirrored goes backwards, one that is mirrored at the diagonal goes down along a row.
+
+        Args:
+            positions: of the examples.
+            side: of the crops, pixels; one number, or one of each.
+            seed: of the run.
+        """
+        pictures = sampling.pictures_at(positions, len(self.starts), seed)
+        widths = self.widths[pictures]
+        top, left, way = sampling.crops_at(positions, self.heights[pictures], widths, side, seed)
+        is_up, is_left, is_across = ((way & bit).astype(bool) for bit in (1, 2, 4))
+        top, left = top + is_up * (side - 1), left + is_left * (side - 1)
+        down, right = np.where(is_up, -widths, widths), np.where(is_left, -1, 1)
+        down, right = np.where(is_across, right, down), np.where(is_across, down, right)
+        return np.stack([self.starts[pictures] + top * widths + left, down, right], axis=1).astype(np.int32)
 
 
-def collect(pictures: Iterable[np.ndarray], largest: int | None = None) -> Album | None:
-    """Returns an album of pictures (H, W, 3) uint8, as NumPy arrays, or None if they are more than `largest` bytes."""
-    kept, size = [], 0
-    for picture in pictures:
-        kept.append(picture)
-        size += picture.size
-        if size > (LARGEST if largest is None else largest):
-            return None
-    sizes = np.array([picture.size for picture in kept])
-    heights, widths = (np.array([picture.shape[axis] for picture in kept], np.int32) for axis in (0, 1))
-    starts = (np.cumsum(sizes) - sizes).astype(np.int32)
-    return Album(np.concatenate([picture.ravel() for picture in kept]), starts, heights, widths)
+def crops(pixels: Tensor, walks: Tensor, side: int) -> Tensor:
+    """Returns the crops (n, side, side, 3), uint8, of an album's pixels that `Album.walks` describes."""
+    return ops.take(pixels, places(walks, ops.arange(side, dtype="int32")), axis=0)
 
 
-def crops(album: Album, drawn: Tensor, side: int) -> Tensor:
-    """Returns random crops (B, side, side, 3), float32, 0..255, each flipped and turned in one of 8 ways.
-
-    Args:
-        album: photographs of at least `side` pixels a side.
-        drawn: (B, 6) numbers from [0, 1), from which picture, place and way follow.
-        side: of a crop, pixels.
-    """
-    picture = _below(drawn[:, 0], album.heights.shape[0])
-    width = ops.take(album.widths, picture)
-    top = _below(drawn[:, 1], ops.take(album.heights, picture) - side + 1)
-    left = _below(drawn[:, 2], width - side + 1)
-    corner = ops.take(album.starts, picture) + 3 * (top * width + left)
-    rows = corner[:, None] + 3 * width[:, None] * ops.arange(side, dtype="int32")
-    places = rows[:, :, None] + ops.arange(3 * side, dtype="int32")
-    patches = ops.reshape(ops.take(album.pixels, places), (-1, side, side, 3))
-    return ops.cast(_augmented(patches, drawn[:, 3:] < 0.5), "float32")
-
-
-def _below(drawn: Tensor, count: Tensor | int) -> Tensor:
-    """Turns numbers from [0, 1) into whole numbers from 0 to count - 1."""
-    whole = ops.cast(ops.floor(drawn * ops.cast(count, "float32")), "int32")
-    return ops.minimum(whole, count - 1)  # a product may be rounded up
-
-
-def _augmented(patches: Tensor, ways: Tensor) -> Tensor:
-    """Mirrors patches up-down, left-right and at the diagonal, each where (B, 3) `ways` says so."""
-    mirrored = (
-        lambda x: ops.flip(x, axis=1),
-        lambda x: ops.flip(x, axis=2),
-        lambda x: ops.transpose(x, (0, 2, 1, 3)),
-    )
-    for axis, mirror in enumerate(mirrored):
-        patches = ops.where(ways[:, axis, None, None, None], mirror(patches), patches)
-    return patches
+def places(walks: Tensor, along: Tensor) -> Tensor:
+    """Returns the places (n, side, side) of the crops' pixels, where `along` is 0, 1, ... side - 1."""
+    first, down, right = (walks[:, i, None, None] for i in range(3))
+    return first + down * along[:, None] + right * along

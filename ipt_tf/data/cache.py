@@ -8,8 +8,18 @@ import numpy as np
 from ipt_tf import images
 
 
+def decode(path: Path) -> np.ndarray:
+    """Returns a picture's pixels as 8-bit RGB (H, W, 3).
+
+    Raises:
+        ImageError: the file cannot be read.
+    """
+    pixels = images.read(path).pixels
+    return np.rint(pixels / 257).astype(np.uint8) if pixels.dtype == np.uint16 else pixels
+
+
 class Cache:
-    """Reads pictures as 8-bit RGB (H, W, 3), and keeps what fits.
+    """Reads pictures, and keeps what fits.
 
     Args:
         memory: bytes of pixels to keep; further pictures are decoded again each time.
@@ -21,16 +31,10 @@ class Cache:
         self._lock = threading.Lock()
 
     def read(self, path: Path) -> np.ndarray:
-        """Returns a picture's pixels.
-
-        Raises:
-            ImageError: the file cannot be read.
-        """
+        """Returns what `decode` returns."""
         if path in self._kept:
             return self._kept[path]
-        pixels = images.read(path).pixels
-        if pixels.dtype == np.uint16:
-            pixels = np.rint(pixels / 257).astype(np.uint8)
+        pixels = decode(path)
         with self._lock:
             if path not in self._kept and pixels.nbytes <= self.memory:
                 self.memory -= pixels.nbytes

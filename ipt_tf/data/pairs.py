@@ -1,6 +1,7 @@
 """Pairs of a degraded and a clean picture on disk, as a user who has such pairs keeps them."""
 
-from collections.abc import Sequence
+import itertools
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -28,7 +29,7 @@ class Pairs:
 
     Example:
         >>> pairs = Pairs.of_folders("rainy/", "clean/")
-        >>> degraded, clean = pairs.crop(position=0, seed=0)
+        >>> degraded, clean = pairs.crops(find("derain"), positions=range(16), patch_size=48, seed=0)
     """
 
     def __init__(
@@ -72,52 +73,32 @@ class Pairs:
         )
         return train, validation if len(validation) else None
 
-    def crop(self, position: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
-        """Returns one random crop of both pictures, flipped and turned alike: (P, P, 3) and (sP, sP, 3) uint8."""
-        low, high = self._read(sampling.picture_at(position, len(self), seed))
-        at = sampling.crop_at(position, low.shape[:2], self.patch_size, seed)
+    def check(self, tasks: Sequence[Task], patch_size: int) -> None:
+        """Raises ValueError for several tasks, or one of another scale or patch size than these pairs."""
+        if len(tasks) != 1 or tasks[0].scale != self.scale or patch_size != self.patch_size:
+            names = ", ".join(f"{task.name} (scale {task.scale})" for task in tasks)
+            raise ValueError(
+                f"these pairs train one task of scale {self.scale} with inputs of {self.patch_size} pixels,"
+                f" not {names} with {patch_size}"
+            )
 
-        def patch(image: np.ndarray, s: int) -> np.ndarray:
-            y, x, side = at.top * s, at.left * s, self.patch_size * s
-            return sampling.augment(image[y : y + side, x : x + side], at.way)
-
-        return patch(low, 1), patch(high, self.scale)
-
-    def examples(self, requests, tasks: Sequence[Task], patch_size: int, seed: int):
-        """Turns a tf.data.Dataset of (index of a task, position) into one of (degraded, clean) crops.
-
-        Raises:
-            ValueError: several tasks, or one of another scale or patch size than these pairs.
-        """
-        import tensorflow as tf
-
-        (task,) = self._checked(tasks, patch_size)
-
-        def crop(position):
-            return [patch.astype(np.float32) for patch in self.crop(int(position), seed)]
-
-        def example(_, position):
-            low, high = tf.numpy_function(crop, [position], (tf.float32, tf.float32))
-            side = patch_size * task.scale
-            return tf.ensure_shape(low, (patch_size, patch_size, 3)), tf.ensure_shape(high, (side, side, 3))
-
-        return requests.map(example, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
-
-    def batch(
+    def crops(
         self, task: Task, positions: Sequence[int], patch_size: int, seed: int
-    ) -> tuple[np.ndarray, np.ndarray]:
-        """Returns the (degraded, clean) crops that `examples` makes at these positions.
+    ) -> tuple[np.ndarray, ...]:
+        """Returns the degraded and the clean crops at positions: (n, P, P, 3) and (n, sP, sP, 3), uint8."""
+        chosen = sampling.pictures_at(positions, len(self), seed)
+        low, high = zip(*(self._read(i) for i in chosen), strict=True)
+        heights, widths = ([picture.shape[axis] for picture in low] for axis in (0, 1))
+        places = sampling.crops_at(positions, heights, widths, patch_size, seed)
+        side = patch_size * self.scale
+        return sampling.cut(low, places, patch_size), sampling.cut(high, places, side, self.scale)
 
-        Raises:
-            ValueError: a task of another scale or patch size than these pairs.
-        """
-        self._checked([task], patch_size)
-        low, high = zip(*(self.crop(position, seed) for position in positions), strict=True)
-        return np.stack(low).astype(np.float32), np.stack(high).astype(np.float32)
+    def album(self, log: Callable[[str], None] = print) -> None:
+        """Pairs are read from their files."""
 
     def validation_pairs(self, task: Task, patch_size: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
         """Returns the central crops of each pair."""
-        self._checked([task], patch_size)
+        self.check([task], patch_size)
         low, high = [], []
         for i in range(len(self)):
             degraded, clean = self._read(i)
@@ -126,15 +107,6 @@ class Pairs:
             y, x, side = top * self.scale, left * self.scale, patch_size * self.scale
             high.append(clean[y : y + side, x : x + side])
         return np.stack(low).astype(np.float32), np.stack(high).astype(np.float32)
-
-    def _checked(self, tasks: Sequence[Task], patch_size: int) -> Sequence[Task]:
-        if len(tasks) != 1 or tasks[0].scale != self.scale or patch_size != self.patch_size:
-            names = ", ".join(f"{task.name} (scale {task.scale})" for task in tasks)
-            raise ValueError(
-                f"these pairs train one task of scale {self.scale} with inputs of {self.patch_size} pixels,"
-                f" not {names} with {patch_size}"
-            )
-        return tasks
 
     def _read(self, index: int) -> tuple[np.ndarray, np.ndarray]:
         degraded, clean = self.paths[index]
@@ -213,22 +185,20 @@ def paired(
     Example:
         >>> derain.fit(paired("rainy/", "clean/"), epochs=10)
     """
-    import itertools
-
     import tensorflow as tf
 
     pairs = Pairs.of_folders(degraded, clean, scale=scale, patch_size=patch_size)
     batches = len(pairs) * crops // batch_size
     if not batches:
         raise ValueError(f"{len(pairs)} pairs of {crops} crops do not fill one batch of {batch_size}")
-    positions = itertools.count()
+    task, starts = Task("pairs", scale=scale), itertools.count(0, batch_size)
 
     def epoch():
-        for position in itertools.islice(positions, batches * batch_size):
-            yield tuple(patch.astype(np.float32) for patch in pairs.crop(position, seed))
+        for start in itertools.islice(starts, batches):
+            both = pairs.crops(task, range(start, start + batch_size), patch_size, seed)
+            yield tuple(crop.astype(np.float32) for crop in both)
 
-    side = patch_size * scale
-    signature = (tf.TensorSpec((patch_size, patch_size, 3)), tf.TensorSpec((side, side, 3)))
+    sides = patch_size, patch_size * scale
+    signature = tuple(tf.TensorSpec((batch_size, side, side, 3)) for side in sides)
     dataset = tf.data.Dataset.from_generator(epoch, output_signature=signature)
-    dataset = dataset.batch(batch_size, drop_remainder=True)
     return dataset.apply(tf.data.experimental.assert_cardinality(batches)).prefetch(2)

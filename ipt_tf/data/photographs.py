@@ -1,20 +1,27 @@
 """A folder of photographs as a source of clean crops, each a pure function of (seed, position)."""
 
+import copy
 import os
+import time
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Self
 
 import numpy as np
+from keras import ops
 from PIL import Image
 
 from ipt_tf import images
-from ipt_tf.data import sampling
-from ipt_tf.data.cache import Cache
-from ipt_tf.data.draws import Draws
+from ipt_tf.data import album, sampling
+from ipt_tf.data.album import Album
+from ipt_tf.data.cache import Cache, decode
+from ipt_tf.data.examples import check_degradable
 from ipt_tf.tasks import Task
 from ipt_tf.threads import ahead
+
+WORKERS = os.cpu_count() or 1
 
 
 class Photographs:
@@ -34,13 +41,15 @@ class Photographs:
 
     Example:
         >>> photographs = Photographs.of_folder("photos/", smallest_side=192)
-        >>> photographs.crop(position=0, side=96, seed=0).shape
-        (96, 96, 3)
+        >>> (clean,) = photographs.crops(find("sr_x2"), positions=range(16), patch_size=48, seed=0)
+        >>> clean.shape
+        (16, 96, 96, 3)
     """
 
     def __init__(self, paths: Sequence[Path], smallest_side: int = 192, cache: Cache | None = None):
         self.smallest_side = smallest_side
         self.skipped: dict[Path, str] = {}
+        self._pixels: dict[Path, int] = {}
         self.paths = [path for path in paths if self._is_usable(path)]
         if not self.paths:
             found = f"{len(paths)} image files, none of which can be used" if paths else "no image files"
@@ -73,92 +82,78 @@ class Photographs:
         """The files' names, for the record of a run."""
         return [path.name for path in self.paths]
 
-    def split(
-        self, held_out: int, seed: int, fraction: float = 1.0
-    ) -> tuple["Photographs", "Photographs | None"]:
+    def split(self, held_out: int, seed: int, fraction: float = 1.0) -> tuple[Self, Self | None]:
         """Returns (a fraction of the photographs to train on, `held_out` others, or None if that is 0).
 
         Raises:
             ValueError: nothing would be left to train on.
         """
-        parts = sampling.divide(len(self), held_out, seed, fraction)
-        train, validation = (
-            Photographs([self.paths[i] for i in part], self.smallest_side, self._cache) if part else None
-            for part in parts
-        )
-        assert train is not None  # `divide` leaves some
-        train.skipped = self.skipped
-        return train, validation
+        train, validation = sampling.divide(len(self), held_out, seed, fraction)
+        return self._part(train), self._part(validation) if validation else None
 
-    def crop(self, position: int, side: int, seed: int) -> np.ndarray:
-        """Returns one random crop (side, side, 3) uint8, randomly flipped and turned.
+    def _part(self, indices: Sequence[int]) -> Self:
+        part = copy.copy(self)
+        part.paths = [self.paths[i] for i in indices]
+        return part
+
+    def check(self, tasks: Sequence[Task], patch_size: int) -> None:
+        """Raises ValueError for a task that cannot be trained on photographs: see `check_degradable`."""
+        check_degradable(tasks, patch_size)
+
+    def crops(
+        self, task: Task, positions: Sequence[int], patch_size: int, seed: int
+    ) -> tuple[np.ndarray, ...]:
+        """Returns the clean crops of a task at positions: (n, sP, sP, 3) uint8, for the scale s.
 
         Positions count crops since the start of training: each run of `len(self)` positions is an epoch that
         meets every photograph once, in an order of its own.
         """
-        photograph = self._read(sampling.picture_at(position, len(self), seed))
-        at = sampling.crop_at(position, photograph.shape[:2], side, seed)
-        return sampling.augment(photograph[at.top : at.top + side, at.left : at.left + side], at.way)
-
-    def pictures(self) -> Iterator[np.ndarray]:
-        """Yields every photograph (H, W, 3), uint8, without those that turn out to be damaged."""
-        workers = os.cpu_count() or 1
-        with ThreadPoolExecutor(workers) as pool:
-            for picture in ahead(self._read_or_skip, self.paths, pool, depth=2 * workers):
-                if picture is not None:
-                    yield picture
-
-    def middle(self, index: int, side: int) -> np.ndarray:
-        """Returns the central crop (side, side, 3) of a photograph, for validation."""
-        return sampling.middle(self._read(index % len(self)), side)
-
-    def examples(self, requests, tasks: Sequence[Task], patch_size: int, seed: int):
-        """Turns a tf.data.Dataset of (index of a task, position) into one of (degraded, clean) crops.
-
-        Raises:
-            ValueError: a task has no degradation.
-        """
-        import tensorflow as tf
-
-        from ipt_tf.data.degrading import check_degradable, degrade
-
-        check_degradable(tasks)
-
-        def crop(task, position):
-            side = patch_size * tasks[int(task)].scale
-            return self.crop(int(position), side, seed).astype(np.float32)
-
-        def example(task, position):
-            clean = tf.numpy_function(crop, [task, position], tf.float32)
-            return degrade(clean, task, tasks, patch_size, seed, position)
-
-        return requests.map(example, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
-
-    def batch(
-        self, task: Task, positions: Sequence[int], patch_size: int, seed: int
-    ) -> tuple[np.ndarray, np.ndarray]:
-        """Returns the (degraded, clean) crops that `examples` makes of a task at these positions.
-
-        Raises:
-            ValueError: the task has no degradation.
-        """
-        from keras import ops
-
         side = patch_size * task.scale
-        clean = np.stack([self.crop(position, side, seed) for position in positions]).astype(np.float32)
-        return ops.convert_to_numpy(task.make_input(clean, Draws(seed, positions))), clean
+        pictures = [self._read(i) for i in sampling.pictures_at(positions, len(self), seed)]
+        heights, widths = ([picture.shape[axis] for picture in pictures] for axis in (0, 1))
+        return (sampling.cut(pictures, sampling.crops_at(positions, heights, widths, side, seed), side),)
+
+    def album(self, log: Callable[[str], None] = print) -> Album | None:
+        """Returns all photographs, decoded, or None if they are more than `ipt_tf.data.album.LARGEST`.
+
+        Crops from there are those that `crops` returns.
+
+        Args:
+            log: called with a line every ten seconds.
+        """
+        total = sum(self._pixels[path] for path in self.paths)
+        if total > album.LARGEST:
+            return None
+        pixels = np.empty((total, 3), np.uint8)
+        starts, sizes, end = np.zeros(len(self), np.int64), np.zeros((len(self), 2), np.int64), 0
+        for i, picture in enumerate(self._decoded(log)):
+            if picture is not None:
+                starts[i], sizes[i], start, end = end, picture.shape[:2], end, end + picture.size // 3
+                pixels[start:end] = picture.reshape(-1, 3)
+        kept = [self._first_usable(i) for i in range(len(self))]
+        return Album(pixels, starts[kept], *sizes[kept].T)
+
+    def _decoded(self, log: Callable[[str], None]) -> Iterator[np.ndarray | None]:
+        """Yields every photograph (H, W, 3), uint8, or None for one that turns out to be damaged."""
+        told = time.monotonic()
+        with ThreadPoolExecutor(WORKERS) as pool:
+            read = ahead(lambda path: self._attempt(decode, path), self.paths, pool, depth=2 * WORKERS)
+            for count, picture in enumerate(read, start=1):
+                yield picture
+                if time.monotonic() - told > 10:
+                    log(f"{count} of {len(self)} photographs are decoded")
+                    told = time.monotonic()
 
     def validation_pairs(self, task: Task, patch_size: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
         """Returns the degraded and the clean central crop of each photograph."""
-        from keras import ops
-
         side = patch_size * task.scale
-        clean = np.stack([self.middle(i, side) for i in range(len(self))]).astype(np.float32)
+        clean = np.stack([sampling.middle(self._read(i), side) for i in range(len(self))]).astype(np.float32)
         return ops.convert_to_numpy(task.make_input(clean, np.random.default_rng(seed))), clean
 
     def _is_usable(self, path: Path) -> bool:
         try:
             with Image.open(path) as image:
+                self._pixels[path] = image.width * image.height
                 if min(image.size) >= self.smallest_side:
                     return True
                 self._skip(path, f"{image.width} x {image.height} pixels, too small")
@@ -171,16 +166,30 @@ class Photographs:
         warnings.warn(f"left out {path}: {reason}", stacklevel=2)
 
     def _read(self, index: int) -> np.ndarray:
-        for path in (*self.paths[index:], *self.paths[:index]):
-            if (picture := self._read_or_skip(path)) is not None:
+        """Returns a photograph, or the first after it that is not damaged."""
+        for path in (self.paths[(index + i) % len(self)] for i in range(len(self))):
+            if (picture := self._attempt(self._cache.read, path)) is not None:
                 return picture
-        raise ValueError("every photograph turned out to be damaged")
+        raise ValueError(_ALL_DAMAGED)
 
-    def _read_or_skip(self, path: Path) -> np.ndarray | None:
+    def _first_usable(self, index: int) -> int:
+        for i in range(len(self)):
+            if self.paths[(index + i) % len(self)] not in self.skipped:
+                return (index + i) % len(self)
+        raise ValueError(_ALL_DAMAGED)
+
+    def _attempt(self, read: Callable[[Path], np.ndarray], path: Path) -> np.ndarray | None:
+        """Returns what reads a photograph, or None if it is damaged."""
         if path in self.skipped:
             return None
         try:
-            return self._cache.read(path)
+            picture = read(path)
+            if picture.size != 3 * self._pixels[path]:
+                raise images.ImageError("it is not of the size that its header says")
         except images.ImageError as error:
             self._skip(path, str(error))
             return None
+        return picture
+
+
+_ALL_DAMAGED = "every photograph turned out to be damaged"

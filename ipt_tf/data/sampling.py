@@ -4,10 +4,11 @@ import functools
 import itertools
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
+from ipt_tf.data.draws import Draws, words
 from ipt_tf.tasks import Task
 
 
@@ -42,19 +43,14 @@ def micro_batches(
             yield task, range(start + index * size // count, start + (index + 1) * size // count)
 
 
-@dataclass(frozen=True)
-class Crop:
-    """Where a square crop begins in a picture, pixels, and in which of 8 ways it is flipped and turned."""
-
-    top: int
-    left: int
-    way: int
-
-
-def picture_at(position: int, count: int, seed: int) -> int:
-    """Returns the index of the picture at a position: each epoch of `count` meets all once, in its own order."""
-    epoch, place = divmod(position, count)
-    return int(_permutation(epoch, count, seed)[place])
+def pictures_at(positions: Sequence[int] | np.ndarray, count: int, seed: int) -> np.ndarray:
+    """Returns the indices (n,) of the pictures at positions: each epoch of `count` meets all once, in its own order."""
+    epochs, places = np.divmod(np.asarray(positions, np.int64), count)
+    found = np.empty_like(places)
+    for epoch in np.unique(epochs):
+        is_in_it = epochs == epoch
+        found[is_in_it] = _permutation(int(epoch), count, seed)[places[is_in_it]]
+    return found
 
 
 @functools.lru_cache(maxsize=4)
@@ -62,11 +58,59 @@ def _permutation(epoch: int, count: int, seed: int) -> np.ndarray:
     return np.random.default_rng((seed, epoch)).permutation(count)
 
 
-def crop_at(position: int, size: Sequence[int], side: int, seed: int) -> Crop:
-    """Returns the random crop of `side` pixels that a position takes from a picture of size (height, width)."""
-    rng = np.random.default_rng((seed, position))
-    top, left = (int(rng.integers(0, length - side + 1)) for length in size)
-    return Crop(top, left, int(rng.integers(8)))
+class Crops(NamedTuple):
+    """Where square crops begin in pictures, in pixels, and in which of 8 ways they are turned: arrays (n,).
+
+    The bits of `way` mirror it up-down (1), left-right (2) and, after that, at the diagonal (4).
+    """
+
+    top: np.ndarray
+    left: np.ndarray
+    way: np.ndarray
+
+
+def crops_at(
+    positions: Sequence[int] | np.ndarray,
+    heights: Sequence[int] | np.ndarray,
+    widths: Sequence[int] | np.ndarray,
+    side: int | np.ndarray,
+    seed: int,
+) -> Crops:
+    """Returns the random crops that n positions take from pictures of these heights and widths."""
+    # Numbers of another seed, because those of this one degrade the crops.
+    drawn = Draws(-1 - seed, words(positions), np).random((len(positions), 3)).astype(np.float64)
+    tops, lefts, ways = (
+        np.floor(numbers * counts).astype(np.int64)
+        for numbers, counts in zip(
+            drawn.T, (np.asarray(heights) - side + 1, np.asarray(widths) - side + 1, 8), strict=True
+        )
+    )
+    return Crops(tops, lefts, ways)
+
+
+def cut(pictures: Sequence[np.ndarray], crops: Crops, side: int, scale: int = 1) -> np.ndarray:
+    """Returns a crop (side, side, 3) of each picture (H, W, 3), stacked.
+
+    Args:
+        pictures: n pictures.
+        crops: arrays of n places, in pixels of a picture that is `scale` times smaller.
+        side: of a crop, in pixels of the pictures.
+        scale: of the pictures.
+    """
+    patches = (
+        turned(picture[top : top + side, left : left + side], way)
+        for picture, top, left, way in zip(
+            pictures, scale * crops.top, scale * crops.left, crops.way, strict=True
+        )
+    )
+    return np.stack(list(patches))
+
+
+def turned(patch: np.ndarray, way: int) -> np.ndarray:
+    """Returns a patch (H, W, 3) in one of the 8 ways of `Crops`; way 0 leaves it as it is."""
+    patch = patch[::-1] if way & 1 else patch
+    patch = patch[:, ::-1] if way & 2 else patch
+    return patch.transpose(1, 0, 2) if way & 4 else patch
 
 
 def divide(count: int, held_out: int, seed: int, fraction: float = 1.0) -> tuple[list[int], list[int]]:
@@ -86,12 +130,6 @@ def divide(count: int, held_out: int, seed: int, fraction: float = 1.0) -> tuple
     order = np.random.default_rng(seed).permutation(count).tolist()
     last = held_out + math.ceil(fraction * (count - held_out))
     return sorted(order[held_out:last]), sorted(order[:held_out])
-
-
-def augment(patch: np.ndarray, way: int) -> np.ndarray:
-    """Returns a patch (..., H, W, 3) in one of its 8 flips and quarter turns; way 0 leaves it as it is."""
-    turned = np.rot90(patch, way % 4, axes=(-3, -2))
-    return np.ascontiguousarray(turned[..., ::-1, :] if way >= 4 else turned)
 
 
 def middle(picture: np.ndarray, side: int) -> np.ndarray:

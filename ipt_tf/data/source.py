@@ -1,19 +1,19 @@
-"""What training asks of the data: examples by position, photographs to hold out, pairs to validate on."""
+"""What training asks of the data: crops by position, pictures to hold out, pairs to validate on."""
 
-from collections.abc import Sequence
-from typing import Any, Protocol
+from collections.abc import Callable, Sequence
+from typing import Protocol
 
 import numpy as np
 
+from ipt_tf.data.album import Album
 from ipt_tf.tasks import Task
 
 
 class Source(Protocol):
     """Where training's examples come from; `Photographs`, `Pairs` and those in `ipt_tf.data.tfds` are such.
 
-    Examples are a function of (seed, position), where positions count examples since the start of training: each
-    run of `len(source)` positions is an epoch, which meets every picture once. `Photographs` and `Pairs` also have
-    `batch`, which makes the same examples without TensorFlow.
+    Crops are a function of (seed, position), where positions count examples since the start of training: each
+    run of `len(source)` positions is an epoch, which meets every picture once.
     """
 
     @property
@@ -25,11 +25,19 @@ class Source(Protocol):
     def split(self, held_out: int, seed: int, fraction: float = 1.0) -> tuple["Source", "Source | None"]:
         """Returns (a fraction to train on, `held_out` other pictures to validate on, or None if that is 0)."""
 
-    def examples(self, requests: Any, tasks: Sequence[Task], patch_size: int, seed: int) -> Any:
-        """Turns a tf.data.Dataset of (index of a task, position) into one of (input, target), in the same order.
+    def check(self, tasks: Sequence[Task], patch_size: int) -> None:
+        """Raises ValueError if tasks with inputs of this side cannot be trained on these data; it says why."""
 
-        Inputs are (P, P, 3), targets (sP, sP, 3), float32, 0..255.
+    def crops(
+        self, task: Task, positions: Sequence[int], patch_size: int, seed: int
+    ) -> tuple[np.ndarray, ...]:
+        """Returns the clean crops (n, sP, sP, 3) at positions, uint8; before them, of pairs, the degraded (n, P, P, 3).
+
+        What is then made of them, `ipt_tf.data.examples.examples` says.
         """
+
+    def album(self, log: Callable[[str], None] = print) -> Album | None:
+        """Returns all pictures as an `Album`, from which the same crops can be taken, or None where there is none."""
 
     def validation_pairs(self, task: Task, patch_size: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
         """Returns one (input, target) of each picture, always the same: (n, P, P, 3) and (n, sP, sP, 3)."""

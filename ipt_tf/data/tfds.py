@@ -7,7 +7,7 @@ worker reads its own positions only, and a run resumes where it stopped without 
 import copy
 import warnings
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Self
 
@@ -16,7 +16,7 @@ import tensorflow as tf
 
 from ipt_tf import images
 from ipt_tf.data import sampling
-from ipt_tf.data.degrading import check_degradable, degrade
+from ipt_tf.data.examples import check_degradable
 from ipt_tf.tasks import Task
 
 PREFIX = "tfds:"
@@ -30,6 +30,9 @@ Size = tuple[int, int]
 
 _KINDS = ("PNG", "JPEG", "GIF", "BMP")
 """What TensorFlow decodes, by Pillow's names."""
+
+_JPEG = b"\xff\xd8\xff"
+"""What JPEG files begin with."""
 
 
 def open_dataset(
@@ -153,6 +156,19 @@ class _Stored(ABC):
                     warnings.warn(f"left out record {index} of {self._label}: {error}", stacklevel=2)
         raise ValueError(f"{self._label} has no picture from which {side} x {side} pixels can be cut")
 
+    def album(self, log: Callable[[str], None] = print) -> None:
+        """Records are read from their files."""
+        return None
+
+    def _crops(self, positions: Sequence[int], side: int, seed: int) -> Iterator[tuple]:
+        """Yields the record of each position, and the box (top, left, side, side) and way of its crop."""
+        places = sampling.pictures_at(positions, len(self), seed)
+        records, sizes = zip(*(self._usable(int(place), side) for place in places), strict=True)
+        heights, widths = zip(*sizes, strict=True)
+        top, left, way = sampling.crops_at(positions, heights, widths, side, seed)
+        for record, *corner, turn in zip(records, top, left, way, strict=True):
+            yield record, np.array([*corner, side, side], np.int32), turn
+
     @abstractmethod
     def _checked_size(self, record: Mapping[str, bytes], side: int) -> Size:
         """Returns the size of the picture that crops are placed in.
@@ -177,40 +193,27 @@ class StoredPhotographs(_Stored):
         super().__init__(records, label)
         self._clean = clean
 
-    def examples(self, requests, tasks: Sequence[Task], patch_size: int, seed: int):
-        """Turns a tf.data.Dataset of (index of a task, position) into one of (degraded, clean) crops.
+    def check(self, tasks: Sequence[Task], patch_size: int) -> None:
+        """Raises ValueError for a task that cannot be trained on photographs: see `check_degradable`."""
+        check_degradable(tasks, patch_size)
 
-        Raises:
-            ValueError: a task has no degradation.
-        """
-        check_degradable(tasks)
-
-        def look_up(task, position):
-            side = patch_size * tasks[int(task)].scale
-            place = sampling.picture_at(int(position), len(self), seed)
-            record, size = self._usable(place, side)
-            at = sampling.crop_at(int(position), size, side, seed)
-            return (
-                _text(record[self._clean]),
-                np.array([at.top, at.left, side, side], np.int32),
-                np.int32(at.way),
-            )
-
-        def example(task, position):
-            types = (tf.string, tf.int32, tf.int32)
-            encoded, box, way = tf.numpy_function(look_up, [task, position], types)
-            clean = _turned(decode(encoded, tf.ensure_shape(box, (4,))), way)
-            return degrade(clean, task, tasks, patch_size, seed, position)
-
-        return requests.map(example, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
+    def crops(
+        self, task: Task, positions: Sequence[int], patch_size: int, seed: int
+    ) -> tuple[np.ndarray, ...]:
+        """Returns the clean crops of a task at positions: (n, sP, sP, 3) uint8, for the scale s."""
+        clean = [
+            sampling.turned(decode(record[self._clean], box), way)
+            for record, box, way in self._crops(positions, patch_size * task.scale, seed)
+        ]
+        return (np.stack(clean),)
 
     def validation_pairs(self, task: Task, patch_size: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
         """Returns the degraded and the clean central crop of each photograph."""
         side = patch_size * task.scale
         usable = (self._usable(place, side) for place in range(len(self)))
         clean = np.stack(
-            [decode(record[self._clean], _middle(size, side)).numpy() for record, size in usable]
-        )
+            [decode(record[self._clean], _middle(size, side)) for record, size in usable]
+        ).astype(np.float32)
         return np.asarray(task.make_input(clean, np.random.default_rng(seed))), clean
 
     def _checked_size(self, record: Mapping[str, bytes], side: int) -> Size:
@@ -232,48 +235,32 @@ class StoredPairs(_Stored):
         super().__init__(records, label)
         self._degraded, self._clean, self._scale = degraded, clean, scale
 
-    def examples(self, requests, tasks: Sequence[Task], patch_size: int, seed: int):
-        """Turns a tf.data.Dataset of (index of a task, position) into one of (degraded, clean) crops.
+    def check(self, tasks: Sequence[Task], patch_size: int) -> None:
+        """Raises ValueError for several tasks, or one of another scale than these pairs."""
+        if len(tasks) != 1 or tasks[0].scale != self._scale:
+            names = ", ".join(f"{task.name} (scale {task.scale})" for task in tasks)
+            raise ValueError(f"{self._label}: these pairs train one task of scale {self._scale}, not {names}")
 
-        Raises:
-            ValueError: several tasks, or one of another scale than these pairs.
-        """
-        self._check_scale(tasks)
-
-        def look_up(position):
-            record, size = self._usable(sampling.picture_at(int(position), len(self), seed), patch_size)
-            at = sampling.crop_at(int(position), size, patch_size, seed)
-            low, high = (_text(record[name]) for name in (self._degraded, self._clean))
-            return low, high, np.array([at.top, at.left], np.int32), np.int32(at.way)
-
-        def example(_, position):
-            types = (tf.string, tf.string, tf.int32, tf.int32)
-            low, high, corner, way = tf.numpy_function(look_up, [position], types)
-            box = tf.concat([tf.ensure_shape(corner, (2,)), [patch_size, patch_size]], 0)
-            return self._patches(low, high, box, way, patch_size)
-
-        return requests.map(example, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
-
-    def _patches(self, low, high, box, way, patch_size: int):
-        side = patch_size * self._scale
-        inputs, targets = _turned(decode(low, box), way), _turned(decode(high, box * self._scale), way)
-        return tf.ensure_shape(inputs, (patch_size, patch_size, 3)), tf.ensure_shape(targets, (side, side, 3))
+    def crops(
+        self, task: Task, positions: Sequence[int], patch_size: int, seed: int
+    ) -> tuple[np.ndarray, ...]:
+        """Returns the degraded and the clean crops at positions: (n, P, P, 3) and (n, sP, sP, 3), uint8."""
+        low, high = [], []
+        for record, box, way in self._crops(positions, patch_size, seed):
+            low.append(sampling.turned(decode(record[self._degraded], box), way))
+            high.append(sampling.turned(decode(record[self._clean], box * self._scale), way))
+        return np.stack(low), np.stack(high)
 
     def validation_pairs(self, task: Task, patch_size: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
         """Returns the central crops of each pair."""
-        self._check_scale([task])
+        self.check([task], patch_size)
         low, high = [], []
         for place in range(len(self)):
             record, size = self._usable(place, patch_size)
             box = _middle(size, patch_size)
-            low.append(decode(record[self._degraded], box).numpy())
-            high.append(decode(record[self._clean], box * self._scale).numpy())
-        return np.stack(low), np.stack(high)
-
-    def _check_scale(self, tasks: Sequence[Task]) -> None:
-        if len(tasks) != 1 or tasks[0].scale != self._scale:
-            names = ", ".join(f"{task.name} (scale {task.scale})" for task in tasks)
-            raise ValueError(f"{self._label}: these pairs train one task of scale {self._scale}, not {names}")
+            low.append(decode(record[self._degraded], box))
+            high.append(decode(record[self._clean], box * self._scale))
+        return np.stack(low).astype(np.float32), np.stack(high).astype(np.float32)
 
     def _checked_size(self, record: Mapping[str, bytes], side: int) -> Size:
         (height, width), clean = (
@@ -295,32 +282,19 @@ def _large_enough(size: Size, side: int) -> Size:
     return size
 
 
-def decode(encoded, box) -> tf.Tensor:
-    """Returns the part `box` = (top, left, height, width) of an encoded picture, float32 (height, width, 3), 0..255.
+def decode(encoded: bytes, box: np.ndarray) -> np.ndarray:
+    """Returns the part `box` = (top, left, height, width) of an encoded picture, uint8 (height, width, 3).
 
     Of a JPEG only that part is decoded.
     """
-
-    def jpeg():
-        return tf.image.decode_and_crop_jpeg(encoded, box, channels=3, dct_method="INTEGER_ACCURATE")
-
-    def other():
-        pixels = tf.io.decode_image(encoded, channels=3, expand_animations=False)
-        return tf.slice(pixels, [box[0], box[1], 0], [box[2], box[3], 3])
-
-    return tf.cast(tf.cond(tf.io.is_jpeg(encoded), jpeg, other), tf.float32)
+    if encoded.startswith(_JPEG):
+        cropped = tf.image.decode_and_crop_jpeg(encoded, box, channels=3, dct_method="INTEGER_ACCURATE")
+        return cropped.numpy()
+    top, left, height, width = box
+    pixels = tf.io.decode_image(encoded, channels=3, expand_animations=False).numpy()
+    return pixels[top : top + height, left : left + width]
 
 
 def _middle(size: Size, side: int) -> np.ndarray:
     height, width = size
     return np.array([(height - side) // 2, (width - side) // 2, side, side], np.int32)
-
-
-def _turned(patch: tf.Tensor, way: tf.Tensor) -> tf.Tensor:
-    """`sampling.augment`, inside a graph."""
-    turned = tf.image.rot90(tf.ensure_shape(patch, (None, None, 3)), tf.ensure_shape(way, ()) % 4)
-    return tf.cond(way >= 4, lambda: turned[:, ::-1], lambda: turned)
-
-
-def _text(encoded: bytes) -> np.ndarray:
-    return np.array(encoded, object)  # a NumPy string would lose zeros at its end

@@ -2,7 +2,6 @@
 
 import io
 
-import keras
 import numpy as np
 from keras import ops
 from PIL import Image
@@ -14,9 +13,8 @@ from ipt_tf.degradations.random_numbers import Degradation, RandomNumbers, Tenso
 def jpeg_artefacts(quality: int | tuple[int, int], *, cropped: bool = False) -> Degradation:
     """Returns what becomes of pictures that are saved as JPEG and read again.
 
-    libjpeg does it where the pictures have values. Where they are traced (a `tf.data` map, `tf.function`, `jax.jit`)
-    `compress` does the same in keras.ops. Colour is kept at half resolution (4:2:0), which is Pillow's own choice
-    and that of most files.
+    Of NumPy arrays libjpeg does it. Of tensors, as they are trained on, `compress` does the same in keras.ops. Colour
+    is kept at half resolution (4:2:0), which is Pillow's own choice and that of most files.
 
     Args:
         quality: of libjpeg, 1 to 100, or a range (lowest, highest) from which each image of a batch gets its own.
@@ -24,8 +22,8 @@ def jpeg_artefacts(quality: int | tuple[int, int], *, cropped: bool = False) -> 
             begin in the corner.
 
     Returns:
-        Function of (B, H, W, 3) and `rng`, giving (B, H, W, 3) float32, whole numbers 0..255. Where it is traced, H and
-        W have to be known.
+        Function of (B, H, W, 3) and `rng`, giving (B, H, W, 3) float32, whole numbers 0..255. H and W of tensors
+        have to be known.
 
     Raises:
         ValueError: a quality that is not from 1 to 100, or a range in the wrong order.
@@ -41,28 +39,18 @@ def jpeg_artefacts(quality: int | tuple[int, int], *, cropped: bool = False) -> 
         )
 
     def degrade(clean: Tensor, rng: RandomNumbers) -> Tensor:
-        drawn = rng.random((ops.shape(clean)[0], 3))
-        traced = _is_traced(clean) or _is_traced(drawn)
+        drawn = ops.cast(rng.random((ops.shape(clean)[0], 3)), "float32")
         pixels = ops.clip(ops.round(ops.cast(clean, "float32")), 0, 255)
-        drawn = ops.cast(drawn, "float32")
         own_quality = ops.minimum(low + _whole(drawn[:, 0] * (high - low + 1)), high)
         offsets = _whole(drawn[:, 1:] * JPEG_BLOCK) if cropped else None
-        return (compress if traced else _by_libjpeg)(pixels, own_quality, offsets)
+        save = _by_libjpeg if isinstance(clean, np.ndarray) else compress
+        return save(pixels, own_quality, offsets)
 
     return degrade
 
 
 def _whole(numbers: Tensor) -> Tensor:
     return ops.cast(numbers, "int32")
-
-
-def _is_traced(x: Tensor) -> bool:
-    """Whether a tensor has no value yet, in a graph of TensorFlow or in a function that JAX compiles."""
-    if keras.backend.backend() == "jax":
-        import jax
-
-        return isinstance(x, jax.core.Tracer)
-    return keras.backend.backend() == "tensorflow" and ops.is_tensor(x) and not hasattr(x, "numpy")
 
 
 def _by_libjpeg(images: Tensor, quality: Tensor, offsets: Tensor | None) -> Tensor:

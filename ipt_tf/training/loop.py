@@ -59,7 +59,7 @@ class Trainer(Protocol):
     def save(self) -> None:
         """Writes a checkpoint."""
 
-    def feed(self) -> None:
+    def feed(self, log: Callable[[str], None] = print) -> None:
         """Starts to make the batches of the steps that are still to be done."""
 
     def train(self, task: str, learning_rate: float, ema: float) -> tuple[Any, Any]:
@@ -151,11 +151,12 @@ def train(
     return run.trainer.average
 
 
-def _trainer(start: IPT, source: Source, recipe: Recipe, folder: Path, strategy: Any) -> Trainer:
+def make_trainer(start: IPT, source: Source, recipe: Recipe, folder: Path, strategy: Any = None) -> Trainer:
+    """Returns the trainer of Keras's backend; `strategy` is what `choose_strategy` returns."""
     if keras.backend.backend() == "torch":
-        from ipt_tf.training.trainers.pytorch import Portable
+        from ipt_tf.training.trainers.pytorch import PyTorch
 
-        return Portable(start, source, recipe, folder)
+        return PyTorch(start, source, recipe, folder)
     if keras.backend.backend() == "jax":
         from ipt_tf.training.trainers.jax import Jax
 
@@ -196,7 +197,7 @@ class _Run:
         held_out = held_out if validate_on is None else 0
         train_on, left = source.split(held_out, 0, recipe.fraction)
         validated = validate_on or left
-        self.trainer = _trainer(start, train_on, recipe, out / "checkpoints", strategy)
+        self.trainer = make_trainer(start, train_on, recipe, out / "checkpoints", strategy)
         self._log = log if self.trainer.is_chief else lambda line: None
         self._settings = {
             "backend": keras.backend.backend(),
@@ -228,7 +229,7 @@ class _Run:
         )
         if start in (0, steps):
             self._publish(report, steps)  # what training starts from is what it has to beat
-        self.trainer.feed()
+        self.trainer.feed(self._log)
         saved_at = time.monotonic()
         under_way: deque[_Begun] = deque()
         for step in range(start, steps):

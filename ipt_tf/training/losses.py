@@ -12,6 +12,8 @@ from typing import Any
 import keras
 from keras import ops
 
+from ipt_tf.training.recipes import Recipe
+
 Tensor = Any
 
 LARGEST_CHUNK = 2**24
@@ -94,6 +96,21 @@ def supervised_contrastive(
 
 CONTRASTIVE = {"paper": paper_contrastive, "supervised": supervised_contrastive}
 """The contrastive losses by the name that a recipe takes."""
+
+
+def of_step(
+    restored: Tensor,
+    targets: Tensor,
+    tokens: Tensor,
+    recipe: Recipe,
+    everyone: Tensor | None = None,
+    first: Tensor | int = 0,
+) -> Tensor:
+    """Returns equation 6 of the paper: the L1 loss, and a share of the contrastive one if the recipe asks for it."""
+    loss = l1(restored, targets)
+    if recipe.contrastive:
+        loss = loss + recipe.contrastive * CONTRASTIVE[recipe.contrastive_form](tokens, everyone, first)
+    return loss
 
 
 def _mean_over_images(

@@ -19,22 +19,22 @@ RMS = 0.2
 
 
 def orthogonal(matrix):
-    """Returns nearly U V^T of a matrix U S V^T (m, n), by the iteration of Newton and Schulz."""
-    wide = matrix.shape[0] <= matrix.shape[1]
-    x = matrix if wide else ops.transpose(matrix)
-    x = x / (ops.norm(x) + 1e-12)
-    x = ops.matmul(_whitening(ops.matmul(x, ops.transpose(x))), x)
-    return x if wide else ops.transpose(x)
+    """Returns nearly U V^T of each matrix U S V^T (.., m, n), by the iteration of Newton and Schulz."""
+    wide = matrix.shape[-2] <= matrix.shape[-1]
+    x = matrix if wide else ops.swapaxes(matrix, -2, -1)
+    x = x / (ops.sqrt(ops.sum(ops.square(x), axis=(-2, -1), keepdims=True)) + 1e-12)
+    x = ops.matmul(_whitening(ops.matmul(x, ops.swapaxes(x, -2, -1))), x)
+    return x if wide else ops.swapaxes(x, -2, -1)
 
 
 def _whitening(gram):
-    """Returns P, whose product with X is orthogonal, of X X^T (m, m).
+    """Returns P, whose product with X is orthogonal, of X X^T (.., m, m).
 
     Every step is X <- p(X X^T) X with p(G) = a + b G + c G^2. Polynomials of one matrix commute, so that G <- p(G)^2 G
     goes through all steps without X, which may be several times as wide.
     """
     a, b, c = COEFFICIENTS
-    identity = ops.eye(gram.shape[0], dtype=gram.dtype)
+    identity = ops.eye(gram.shape[-1], dtype=gram.dtype)
     product = identity
     for step in range(STEPS):
         p = a * identity + b * gram + c * ops.matmul(gram, gram)
@@ -45,10 +45,10 @@ def _whitening(gram):
 
 
 def step(momentum, gradient):
-    """Returns (the new momentum, how far to move in learning rates) of a matrix (m, n) with a gradient (m, n)."""
+    """Returns (new momenta, how far to move in learning rates) of matrices' momenta and gradients, each (.., m, n)."""
     momentum = MOMENTUM * momentum + (1 - MOMENTUM) * gradient
     ahead = MOMENTUM * momentum + (1 - MOMENTUM) * gradient  # Nesterov's
-    return momentum, RMS * math.sqrt(max(gradient.shape)) * orthogonal(ahead)
+    return momentum, RMS * math.sqrt(max(gradient.shape[-2:])) * orthogonal(ahead)
 
 
 def divided(body: Body, recipe: Recipe) -> tuple[list[Variable], list[Variable]]:

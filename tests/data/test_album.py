@@ -1,49 +1,56 @@
-"""Crops made on the device that trains."""
+"""Photographs in one array, and crops of them."""
+
+from pathlib import Path
 
 import keras
 import numpy as np
 import pytest
+from PIL import Image
 
-from ipt_tf.data import album
+from ipt_tf import tasks
+from ipt_tf.data import Photographs, album
 
-RNG = np.random.default_rng(0)
-PICTURES = [
-    RNG.integers(0, 256, (height, width, 3), np.uint8) for height, width in ((20, 31), (17, 12), (40, 16))
-]
+DENOISE = tasks.find("denoise_30")
 
 
-def crops(drawn, side):
-    return keras.ops.convert_to_numpy(
-        album.crops(album.collect(PICTURES), np.asarray(drawn, "float32"), side)
+def from_album(source, positions, side):
+    pixels = source.album(log=str)
+    walks = pixels.walks(positions, side, seed=3)
+    return keras.ops.convert_to_numpy(album.crops(pixels.pixels, walks, side))
+
+
+def test_crops_of_an_album_are_those_of_the_files_in_all_eight_ways(photographs):
+    source = Photographs.of_folder(photographs, smallest_side=96)
+    (expected,) = source.crops(DENOISE, range(60), 40, seed=3)
+    np.testing.assert_array_equal(from_album(source, range(60), 40), expected)
+
+
+def test_a_damaged_photograph_is_replaced_by_the_next_in_both(photographs):
+    for name in ("4.jpg", "0.jpg"):
+        path = photographs / name
+        path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    source = Photographs.of_folder(photographs, smallest_side=96)
+    with pytest.warns(UserWarning, match=r"left out .*\.jpg"):
+        found = from_album(source, range(30), 40)
+    assert {path.name for path in source.skipped} == {"4.jpg", "0.jpg"}
+    np.testing.assert_array_equal(found, source.crops(DENOISE, range(30), 40, seed=3)[0])
+
+
+def test_upright_photographs_are_stored_as_they_are_shown(tmp_path):
+    pixels = np.random.default_rng(0).integers(0, 256, (50, 90, 3), np.uint8)
+    exif = Image.Exif()
+    exif[0x0112] = 6  # to be turned by a quarter
+    Image.fromarray(pixels).save(tmp_path / "turned.png", exif=exif)
+    source = Photographs.of_folder(tmp_path, smallest_side=40)
+    assert (source.album().heights, source.album().widths) == (90, 50)
+    np.testing.assert_array_equal(
+        from_album(source, range(9), 45), source.crops(DENOISE, range(9), 45, seed=3)[0]
     )
 
 
-def ways(patch):
-    return [np.rot90(patch if side == 0 else patch[:, ::-1], turn) for side in (0, 1) for turn in range(4)]
-
-
-@pytest.mark.parametrize(
-    ("drawn", "picture", "top", "left"),
-    [
-        ((0.0, 0.0, 0.0), 0, 0, 0),
-        ((0.34, 0.0, 0.99), 1, 0, 4),
-        ((0.999, 0.999, 0.999), 2, 32, 8),
-        ((1 - 2**-24, 1 - 2**-24, 1 - 2**-24), 2, 32, 8),  # whose product with a count may be rounded up
-    ],
-)
-def test_a_crop_is_the_place_in_the_picture_that_the_numbers_say(drawn, picture, top, left):
-    (found,) = crops([[*drawn, 0.9, 0.9, 0.9]], 8)
-    np.testing.assert_array_equal(found, PICTURES[picture][top : top + 8, left : left + 8])
-
-
-def test_crops_come_in_all_eight_ways():
-    bits = [[0.1, 0.2, 0.3, *(0.9 - 0.5 * (way >> bit & 1) for bit in range(3))] for way in range(8)]
-    found = crops(bits, 6)
-    expected = {way.tobytes() for way in ways(found[0])}
-    assert {patch.tobytes() for patch in found} == expected
-    assert len(expected) == 8
-
-
-def test_pictures_that_do_not_fit_are_no_album():
-    assert album.collect(PICTURES, largest=100) is None
-    assert album.collect(PICTURES).pixels.size == sum(picture.size for picture in PICTURES)
+def test_pictures_that_do_not_fit_are_no_album(photographs: Path, monkeypatch):
+    source = Photographs.of_folder(photographs, smallest_side=96)
+    monkeypatch.setattr(album, "LARGEST", 6 * 120 * 150)
+    assert source.album() is not None
+    monkeypatch.setattr(album, "LARGEST", 6 * 120 * 150 - 1)
+    assert source.album() is None

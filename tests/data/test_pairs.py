@@ -54,7 +54,7 @@ def test_pairs_train_step_by_step_as_photographs_do(folders):
     again = pipeline.batches(pairs, tasks, patch_size=48, batch_size=3, seed=0, first_step=4)
     np.testing.assert_array_equal(list(again.take(2))[1][0], inputs)
     for made, expected in zip(
-        pairs.batch(tasks[0], range(15, 18), 48, seed=0), (inputs, targets), strict=True
+        pairs.crops(tasks[0], range(15, 18), 48, seed=0), (inputs, targets), strict=True
     ):
         np.testing.assert_array_equal(made, expected)
 

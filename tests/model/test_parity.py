@@ -10,6 +10,7 @@ import pytest
 import tensorflow as tf
 
 from ipt_tf import IPT
+from ipt_tf.data.draws import words
 from ipt_tf.model import checkpoints
 from ipt_tf.training.recipes import Recipe
 from ipt_tf.training.trainers.tensorflow import optimizers
@@ -190,7 +191,7 @@ def test_our_training_loop_makes_the_official_five_steps(five_steps, monkeypatch
     model, x, target = five_steps
     average = keras.models.clone_model(model)
     step = Step(model, average, "sr_x2", TaskOptimizers(model), Recipe(clip_norm=None))
-    losses = [float(step(iter([(x, target)]), 1e-3, 0.9)[0]) for _ in range(5)]
+    losses = [float(step(iter([(0, words(range(len(x))), x, target)]), 1e-3, 0.9)[0]) for _ in range(5)]
     check_five_steps(model, losses, 1e-4, 2e-4)
 
 

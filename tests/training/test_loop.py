@@ -15,6 +15,7 @@ import pytest
 
 from ipt_tf import IPT
 from ipt_tf.data import Photographs
+from ipt_tf.data.draws import words
 from ipt_tf.training import loop
 from ipt_tf.training.losses import paper_contrastive
 from ipt_tf.training.recipes import Recipe
@@ -118,7 +119,8 @@ def make_steps(recipe=RECIPE, **config):
 
 def batch(scale=1, seed=0):
     rng = np.random.default_rng(seed)
-    return [rng.uniform(0, 255, (4, 12 * s, 12 * s, 3)).astype("float32") for s in (1, scale)]
+    pair = [rng.uniform(0, 255, (4, 12 * s, 12 * s, 3)).astype("float32") for s in (1, scale)]
+    return 0, words(range(4)), *pair
 
 
 def test_only_the_parts_of_the_steps_task_move():
@@ -154,13 +156,13 @@ def test_the_l1_loss_alone_reaches_the_body():
 
 
 def test_the_contrastive_loss_is_added_with_its_weight():
-    inputs, targets = batch()
+    _, _, inputs, _ = batch()
     losses = {}
     for weight in (0.0, 0.1):
         keras.utils.set_random_seed(0)
         model, steps = make_steps(replace(RECIPE, contrastive=weight), start="random")
         tokens = model.restore_with_tokens(inputs, "denoise_50")[1]
-        losses[weight] = float(steps["denoise_50"](iter([(inputs, targets)]), 1e-3, 0.9)[0])
+        losses[weight] = float(steps["denoise_50"](iter([batch()]), 1e-3, 0.9)[0])
     assert losses[0.1] - losses[0.0] == pytest.approx(0.1 * float(paper_contrastive(tokens)), rel=1e-3)
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import keras
 import tensorflow as tf
 
-from ipt_tf.data import Source, batches
+from ipt_tf.data import Source, pipeline
 from ipt_tf.model import checkpoints
 from ipt_tf.model.ipt import IPT
 from ipt_tf.training.recipes import Recipe
@@ -79,12 +79,12 @@ class Distributed:
         if self.is_chief:
             self._manager.save()
 
-    def feed(self) -> None:
+    def feed(self, log: Callable[[str], None] = print) -> None:
         """Starts to make the batches of the steps that are still to be done."""
         first, replicas = self.step, self._strategy.num_replicas_in_sync
 
         def of_worker(context: tf.distribute.InputContext) -> tf.data.Dataset:
-            return batches(
+            return pipeline.crops(
                 self._source,
                 self.model.tasks,
                 patch_size=self.model.patch_size,
@@ -94,6 +94,7 @@ class Distributed:
                 accumulate=self._recipe.accumulate,
                 replicas=replicas,
                 share=(context.input_pipeline_id, context.num_input_pipelines),
+                log=log,
             )
 
         self._stream = iter(self._strategy.distribute_datasets_from_function(of_worker))

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 import tensorflow as tf
 
+from ipt_tf.data.pipeline import of_task
 from ipt_tf.model.ipt import IPT
 from ipt_tf.training import losses
 from ipt_tf.training.recipes import Recipe
@@ -39,7 +40,7 @@ class Step:
         """Takes the step's batches from `batches` and moves the weights.
 
         Args:
-            batches: iterator of ((b, P, P, 3), (b, sP, sP, 3)) of this task, per replica.
+            batches: iterator of what `ipt_tf.data.pipeline.crops` has of this task, per replica.
             learning_rate: of this step.
             ema: decay of the moving average at this step.
 
@@ -52,14 +53,13 @@ class Step:
         return loss, self._move(gradients, tf.constant(learning_rate), tf.constant(ema))
 
     @tf.function
-    def _gradients(self, inputs, targets):
-        loss, gradients = self._strategy.run(self._replica_gradients, args=(inputs, targets))
+    def _gradients(self, task, positions, *crops):
+        loss, gradients = self._strategy.run(self._replica_gradients, args=(positions, *crops))
         return self._strategy.reduce("SUM", loss, axis=None), gradients
 
-    def _replica_gradients(self, inputs, targets):
-        side, scale = self._model.patch_size, self._model.task(self._task).scale
-        inputs = tf.ensure_shape(inputs, (None, side, side, 3))
-        targets = tf.ensure_shape(targets, (None, side * scale, side * scale, 3))
+    def _replica_gradients(self, positions, *crops):
+        task = self._model.task(self._task)
+        inputs, targets = of_task(task, self._model.patch_size, self._recipe.seed, positions, crops)
         with tf.GradientTape() as tape:
             loss = self._share * self._loss(inputs, targets)
         return loss, tape.gradient(loss, self._optimizers.weights(self._task))
@@ -69,16 +69,14 @@ class Step:
 
     def _loss(self, inputs, targets):
         restored, tokens = self._network(inputs)
-        loss = losses.l1(restored, targets)
         if not self._recipe.contrastive:
-            return loss
+            return losses.of_step(restored, targets, tokens, self._recipe)
         replica = tf.distribute.get_replica_context()
         images, *token_shape = tokens.shape
         everyone = replica.all_gather(tokens, axis=0)  # whose gradient goes back to each replica
         everyone = tf.ensure_shape(everyone, (images * replica.num_replicas_in_sync, *token_shape))
         first = replica.replica_id_in_sync_group * images
-        contrast = losses.CONTRASTIVE[self._recipe.contrastive_form](tokens, everyone, first)
-        return loss + self._recipe.contrastive * contrast
+        return losses.of_step(restored, targets, tokens, self._recipe, everyone, first)
 
     @tf.function
     def _add(self, loss, gradients, more_loss, more_gradients):
