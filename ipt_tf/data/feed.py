@@ -4,6 +4,7 @@ import itertools
 import os
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager
 
 import keras
 import numpy as np
@@ -98,7 +99,16 @@ class Feed:
         task, at = self._tasks[index], words(positions)
         crops = self._source.crops(task, positions, self._patch_size, self._seed)
         if self._on_processor and len(crops) == 1:
-            with keras.device("cpu"):
+            with on_processor():
                 inputs, _ = examples(task, self._seed, ops.convert_to_tensor(at), crops)
                 crops = ops.convert_to_numpy(inputs), *crops
         return index, at, *crops
+
+
+def on_processor() -> AbstractContextManager:
+    """Lets Keras compute on the processor of this machine: on JAX `keras.device("cpu")` is the first worker's."""
+    if keras.backend.backend() != "jax":
+        return keras.device("cpu")
+    import jax
+
+    return jax.default_device(jax.local_devices(backend="cpu")[0])

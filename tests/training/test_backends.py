@@ -4,8 +4,11 @@
 """
 
 import json
+import os
+import subprocess
 import sys
 from dataclasses import replace
+from pathlib import Path
 
 import five_steps
 import keras
@@ -19,6 +22,7 @@ from ipt_tf.data import Photographs, album
 from ipt_tf.training import loop
 from ipt_tf.training.run_folder import RunError
 
+WORKER = Path(__file__).with_name("jax_worker.py")
 PLAIN = replace(five_steps.RECIPE, contrastive=0.0, accumulate=1)
 TENSORFLOW = keras.backend.backend() == "tensorflow"
 
@@ -108,6 +112,63 @@ def test_two_devices_train_the_weights_of_one(jax, train):
     two, recipe = jax.devices("mirrored"), replace(five_steps.RECIPE, accumulate=1)
     assert len(two) == 2
     assert_same(train(recipe=recipe, strategy=two), train(recipe=recipe), atol=2e-6)
+
+
+def start_workers(folder, ports, steps=(5, 5), outs=("run", "run")):
+    """Starts two processes that train together, on the photographs in a folder."""
+    addresses = [f"localhost:{port}" for port in ports]
+    started = []
+    for index, count in enumerate(steps):
+        config = {"cluster": {"worker": addresses}, "task": {"type": "worker", "index": index}}
+        command = [sys.executable, WORKER, folder / "photographs", folder / outs[index], count]
+        environment = {**os.environ, "XLA_FLAGS": "", "TF_CONFIG": json.dumps(config)}
+        pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
+        started.append(subprocess.Popen(list(map(str, command)), env=environment, **pipes))
+    return started
+
+
+@on_backends
+@pytest.mark.usefixtures("jax")
+def test_two_processes_train_the_weights_of_one(train, tmp_path, free_ports):
+    expected = train(recipe=replace(five_steps.RECIPE, accumulate=1))
+    (tmp_path / "photographs").mkdir()
+    five_steps.photographs(tmp_path / "photographs")
+    for process in start_workers(tmp_path, free_ports(2)):
+        printed, _ = process.communicate(timeout=240)
+        assert process.returncode == 0, printed
+    found = five_steps.weights_of(IPT.from_pretrained(tmp_path / "run" / "model"))
+    del expected["history"]
+    assert_same(found, expected, atol=2e-6)
+
+
+@on_backends
+@pytest.mark.usefixtures("jax")
+def test_a_killed_process_stops_the_other_and_the_same_command_goes_on(tmp_path, free_ports):
+    (tmp_path / "photographs").mkdir()
+    five_steps.photographs(tmp_path / "photographs")
+    chief, other = start_workers(tmp_path, free_ports(2), (10000, 10000))
+    for line in chief.stdout:
+        if line.startswith("step 5:"):
+            break
+    other.kill()
+    printed, _ = chief.communicate(timeout=240)
+    assert "another worker was lost" in printed
+    assert chief.returncode == 1
+    chief, other = start_workers(tmp_path, free_ports(2), (10000, 10000))
+    assert any(line.startswith("resumed at step") for line in chief.stdout)
+    chief.kill()
+    other.kill()
+
+
+@on_backends
+@pytest.mark.usefixtures("jax")
+def test_processes_that_differ_stop_with_the_reason(tmp_path, free_ports):
+    (tmp_path / "photographs").mkdir()
+    five_steps.photographs(tmp_path / "photographs")
+    for process in start_workers(tmp_path, free_ports(2), (5, 6), ("run", "another")):
+        printed, _ = process.communicate(timeout=240)
+        assert process.returncode == 1
+        assert "the workers differ in their settings, pictures or checkpoint" in printed
 
 
 @on_backends

@@ -4,7 +4,7 @@ It is written in Keras's operations. JAX and PyTorch add how to differentiate it
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +36,7 @@ class Functional(ABC):
 
     is_chief = True
     lost: tuple[type[Exception], ...] = ()
+    _share = 0, 1  # which of how many processes this is
 
     def __init__(self, start: IPT, source: Source, recipe: Recipe, folder: Path):
         self._source, self._recipe, self._folder = source, recipe, folder
@@ -98,7 +99,9 @@ class Functional(ABC):
         return {"body": self._body, "own": self._own, "idle": self._idle}
 
     def save(self) -> None:
-        """Writes a checkpoint."""
+        """Writes a checkpoint; the chief's is that of all."""
+        if not self.is_chief:
+            return
         leaves = enumerate(keras.tree.flatten(self._state))
         tensors = {str(place): np.array(ops.convert_to_numpy(leaf)) for place, leaf in leaves}
         checkpoint_files.save(self._folder, self.step, tensors)
@@ -118,16 +121,15 @@ class Functional(ABC):
         pixels = self._feed.give_pixels()
         self._pixels = None if pixels is None else self._put(pixels)
         self._stream = self._feed.stream(
-            micro_batches(model.tasks, recipe.batch_size, recipe.seed, self.step)
+            micro_batches(
+                model.tasks, recipe.batch_size, recipe.seed, self.step, recipe.accumulate, self._share
+            )
         )
 
-    def _next(self) -> tuple[np.ndarray, ...]:
+    def _next(self) -> list[np.ndarray]:
         """Returns the words of the positions of the step's examples, and their walks or crops, by micro-batch."""
-        _, *arrays = next(self._stream)
-        return self._by_micro_batch(arrays)
-
-    def _by_micro_batch(self, arrays: Sequence[np.ndarray]) -> tuple[np.ndarray, ...]:
-        return tuple(array.reshape(self._recipe.accumulate, -1, *array.shape[1:]) for array in arrays)
+        parts = [next(self._stream)[1:] for _ in range(self._recipe.accumulate)]
+        return [np.stack(part) for part in zip(*parts, strict=True)]
 
     def _examples(
         self, task: Task, pixels: Tensor, positions: Tensor, *parts: Tensor

@@ -7,46 +7,68 @@ waits for neither.
 
 import functools
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import jax
 import jax.numpy as jnp
-import keras
 import numpy as np
+from jax.experimental import multihost_utils
 from jax.sharding import NamedSharding, PartitionSpec
 
 from ipt_tf.data import Source
+from ipt_tf.data.feed import on_processor
 from ipt_tf.model.ipt import IPT
 from ipt_tf.tasks import Task
+from ipt_tf.training import cluster
 from ipt_tf.training.moves import Body, ByAdam
 from ipt_tf.training.recipes import Recipe
 from ipt_tf.training.run_folder import RunError
 from ipt_tf.training.trainers.functional import Functional
 
+STRATEGIES = ("auto", "one", "mirrored", "workers")
 
-def devices(name: str) -> list[jax.Device]:
-    """Returns the devices of a strategy: `"one"`, `"mirrored"` (all of this machine), or `"auto"`, all GPUs or one CPU.
+
+def devices(name: str, timeout: float = 300.0) -> list[jax.Device]:
+    """Returns the devices of a strategy; the first thing that a process asks of JAX.
+
+    Args:
+        name: `"one"` device; `"mirrored"`, all of this machine; `"workers"`, all of the processes that the environment
+            variable TF_CONFIG lists, of which the first one's address is where they meet; or `"auto"`: workers if
+            TF_CONFIG is set, else all GPUs, or one processor.
+        timeout: Seconds to wait for workers that have not been started.
 
     Raises:
-        RunError: there is no such strategy on JAX.
+        RunError: There is no such strategy on JAX, or workers that cannot be found.
     """
-    found = jax.local_devices()
-    if name == "mirrored" or (name == "auto" and found[0].platform != "cpu"):
-        return found
-    if name not in ("auto", "one"):
+    if name not in STRATEGIES:
         raise RunError(
-            f"strategy {name} needs TensorFlow; on Keras's JAX backend there are auto, one and mirrored"
+            f"strategy {name} needs TensorFlow; on Keras's JAX backend there are {', '.join(STRATEGIES)}"
         )
-    return found[:1]
+    if name == "workers" or (name == "auto" and cluster.is_set()):
+        return _of_workers(timeout)
+    found = jax.local_devices()
+    return found if name == "mirrored" or (name == "auto" and found[0].platform != "cpu") else found[:1]
+
+
+def _of_workers(timeout: float) -> list[jax.Device]:
+    addresses, index = cluster.workers()
+    jax.config.update("jax_enable_recoverability", True)  # else JAX ends the process where another is lost
+    with cluster.gathered(addresses, index, timeout) as door:
+        if index == 0:
+            door.close()  # JAX listens here
+        jax.distributed.initialize(addresses[0], len(addresses), index)
+    return jax.devices()
 
 
 class Jax(Functional):
     """What trains a copy of a model on the devices that JAX has. A `ipt_tf.training.loop.Trainer`.
 
-    Every device holds the weights and all photographs, and computes its share of every batch.
+    Every device holds the weights and all photographs, and computes its share of every batch. The devices may be
+    those of several processes, which then all run the same programs.
 
     Args:
         start: Model with the weights to start from.
@@ -73,18 +95,22 @@ class Jax(Functional):
                 f"a batch of {recipe.batch_size} patches cannot be dealt into {recipe.accumulate} micro-batches for"
                 f" {len(devices)} devices"
             )
+        self._share = jax.process_index(), len({device.process_index for device in devices})
+        self.is_chief = self._share[0] == 0
+        self.lost = (jax.errors.JaxRuntimeError,) if self._share[1] > 1 else ()
         mesh = jax.sharding.Mesh(np.array(devices), ("batch",))
         self._everywhere = NamedSharding(mesh, PartitionSpec())
         self._dealt = NamedSharding(mesh, PartitionSpec(None, "batch"))
-        with keras.device("cpu"):  # a GPU would have every small operation compiled that makes a weight
+        with on_processor():  # a GPU would have every small operation compiled that makes a weight
             super().__init__(start, source, recipe, folder)
 
     def _put(self, array: np.ndarray) -> jax.Array:
-        return jax.device_put(array, self._everywhere)
+        array = np.asarray(array)
+        return jax.make_array_from_process_local_data(self._everywhere, array, array.shape)
 
     def _deal(self, array: np.ndarray) -> jax.Array:
         """Copies what there is of each example, (micro-batches, examples, ...), to the device that will compute it."""
-        return jax.device_put(array, self._dealt)
+        return jax.make_array_from_process_local_data(self._dealt, array)
 
     def feed(self, log: Callable[[str], None] = print) -> None:
         """Prepares the batches of the steps that are still to be done, and compiles the programs."""
@@ -112,8 +138,11 @@ class Jax(Functional):
 
     def _lower_maker(self, task: Task) -> Any:
         make = jax.jit(functools.partial(self._make_batch, task), out_shardings=self._dealt)
-        _, *arrays = self._feed.of_one((self.model.tasks.index(task), range(self._recipe.batch_size)))
-        return make.lower(self._pixels, *map(self._deal, self._by_micro_batch(arrays)))
+        size = self._recipe.batch_size // self._recipe.accumulate // self._share[1]
+        _, *arrays = self._feed.of_one((self.model.tasks.index(task), range(size)))
+        return make.lower(
+            self._pixels, *(self._deal(np.stack([a] * self._recipe.accumulate)) for a in arrays)
+        )
 
     def _make_batch(self, task, pixels, positions, *parts):
         """Returns the inputs (accumulate, b, P, P, 3) and targets (accumulate, b, sP, sP, 3) of a step."""
@@ -133,7 +162,9 @@ class Jax(Functional):
             for scale in (1, task.scale)
         )
         number = jax.ShapeDtypeStruct((), np.float32)
-        step = jax.jit(functools.partial(self._step, task.name), donate_argnums=(0, 1))
+        step = jax.jit(
+            functools.partial(self._step, task.name), donate_argnums=(0, 1), out_shardings=self._everywhere
+        )
         return step.lower(self._body, self._own[task.name], self._frozen, *batches, number, number, number)
 
     def _step(self, task, body, own, frozen, inputs, targets, learning_rate, ema, late):
@@ -167,3 +198,27 @@ class Jax(Functional):
         batch = self._makers[task](self._pixels, *map(self._deal, self._next()))
         step = self._steps[self.model.task(task).scale]
         return step(self._body, self._own[task], self._frozen, *batch, learning_rate, ema, late)
+
+    def train(self, task: str, learning_rate: float, ema: float) -> tuple[jax.Array, jax.Array]:
+        """Begins one step of a task; returns its loss and the norm of its gradient, which may still be computed."""
+        with self._losing_workers():
+            return super().train(task, learning_rate, ema)
+
+    def agree(self, number: Callable[[], int], what: str) -> None:
+        """Checks that all processes return the same number; raises RunError on all of them if not."""
+        if self._share[1] == 1:
+            return
+        with self._losing_workers():
+            numbers = multihost_utils.process_allgather(np.int32(number()))
+        if len(set(numbers.tolist())) > 1:
+            raise cluster.differing(what)
+
+    @contextmanager
+    def _losing_workers(self) -> Iterator[None]:
+        """Makes one kind of error of the two that JAX raises when another worker is gone."""
+        try:
+            yield
+        except ValueError as error:
+            if self._share[1] == 1:
+                raise
+            raise jax.errors.JaxRuntimeError(str(error)) from error

@@ -1,13 +1,11 @@
 """Where a run computes: one device, all devices of this machine, or workers on many."""
 
-import json
 import os
-import socket
-import time
 from collections.abc import Callable
 
 import tensorflow as tf
 
+from ipt_tf.training import cluster
 from ipt_tf.training.run_folder import RunError
 
 STRATEGIES = ("auto", "one", "cores", "mirrored", "workers")
@@ -38,7 +36,7 @@ def make(name: str = "auto", timeout: float = 300.0) -> tf.distribute.Strategy:
     """
     if name not in STRATEGIES:
         raise RunError(f"unknown strategy {name!r}; there are {', '.join(STRATEGIES)}")
-    if name == "workers" or (name == "auto" and "TF_CONFIG" in os.environ):
+    if name == "workers" or (name == "auto" and cluster.is_set()):
         return _workers(timeout)
     if name == "cores":
         return _cores(os.cpu_count() or 1)
@@ -63,60 +61,14 @@ def _cores(count: int) -> tf.distribute.Strategy:
 
 
 def _workers(timeout: float) -> tf.distribute.Strategy:
-    addresses, index = _cluster()
-    _wait_for_all(addresses, index, timeout)
+    addresses, index = cluster.workers()
+    with cluster.gathered(addresses, index, timeout):
+        pass  # TensorFlow listens at the same address from here on
     implementation = tf.distribute.experimental.CommunicationImplementation
     communication = implementation.AUTO if tf.config.list_physical_devices("GPU") else implementation.RING
     return tf.distribute.MultiWorkerMirroredStrategy(
         communication_options=tf.distribute.experimental.CommunicationOptions(implementation=communication)
     )
-
-
-def _cluster() -> tuple[list[str], int]:
-    """Returns host:port of every worker in TF_CONFIG, and which of them this is."""
-    try:
-        config = json.loads(os.environ["TF_CONFIG"])
-        workers, index = config["cluster"]["worker"], int(config["task"]["index"])
-        if config["task"]["type"] != "worker" or not 0 <= index < len(workers):
-            raise ValueError
-        for address in workers:
-            int(address.rpartition(":")[2])
-    except (AttributeError, KeyError, TypeError, ValueError):
-        raise RunError(
-            "training on workers needs the environment variable TF_CONFIG, on each with an index of its own:"
-            ' {"cluster": {"worker": ["HOST:PORT", "HOST:PORT"]}, "task": {"type": "worker", "index": 0}}'
-        ) from None
-    return workers, index
-
-
-def _wait_for_all(addresses: list[str], index: int, timeout: float) -> None:
-    """Returns when all workers have been started: TensorFlow's own wait has no end and cannot be broken off."""
-    others = [address for i, address in enumerate(addresses) if i != index]
-    deadline = time.monotonic() + timeout
-    with _listen(addresses[index]):  # until TensorFlow does, at the same address
-        while missing := [address for address in others if not _answers(address)]:
-            if time.monotonic() > deadline:
-                raise RunError(
-                    f"not all {len(addresses)} workers have been started within {timeout:.0f} seconds:"
-                    f" no answer from {', '.join(missing)}"
-                )
-            time.sleep(0.2)
-
-
-def _listen(address: str) -> socket.socket:
-    try:
-        return socket.create_server(("", int(address.rpartition(":")[2])))
-    except OSError as error:
-        raise RunError(f"this worker cannot listen at {address}: {error.strerror}") from None
-
-
-def _answers(address: str) -> bool:
-    host, _, port = address.rpartition(":")
-    try:
-        with socket.create_connection((host, int(port)), timeout=3):
-            return True
-    except OSError:
-        return False
 
 
 def count_workers(strategy: tf.distribute.Strategy) -> int:
@@ -149,10 +101,7 @@ def agree(strategy: tf.distribute.Strategy, number: Callable[[], int], what: str
     sums = strategy.run(_sum_with_squares, args=(x,))
     total, squares = strategy.experimental_local_results(sums)[0].numpy().tolist()
     if strategy.num_replicas_in_sync * squares != total**2:  # equal only where all numbers are
-        raise RunError(
-            f"the workers differ in {what}: start all of them with the same command, on the same photographs,"
-            " with an --out that all of them share"
-        )
+        raise cluster.differing(what)
 
 
 @tf.function
