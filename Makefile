@@ -32,7 +32,7 @@ test: $(INSTALLED)
 test-all: $(INSTALLED)  ## also what takes long: full size, kill and resume, all benchmark pictures
 	$(PY) -m pytest -m "not backends"
 
-ON_BACKENDS := tests/model/test_backends.py tests/training/test_backends.py tests/data/test_examples.py \
+ON_BACKENDS := tests/model/test_backends.py tests/training/test_trainers.py tests/data/test_examples.py \
 	tests/test_degradations.py tests/test_jpeg.py
 
 test-backends: $(BACKENDS:%=%/.installed)  ## the network and training on PyTorch and JAX, without TensorFlow

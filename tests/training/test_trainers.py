@@ -94,6 +94,7 @@ def test_a_model_trained_on_pytorch_restores_alike_on_tensorflow():
     assert_same(five_steps.outputs_of(model), expected, atol=1e-4)
 
 
+@on_backends
 def test_photographs_that_do_not_fit_into_memory_train_the_same_weights(train, monkeypatch):
     monkeypatch.setattr(album, "LARGEST", 0)
     assert_five_steps(train())
