@@ -119,7 +119,7 @@ class Photographs:
         Crops from there are those that `crops` returns.
 
         Args:
-            log: called with a line every ten seconds.
+            log: called with a line after two seconds, and then every ten.
         """
         total = sum(self._pixels[path] for path in self.paths)
         if total > album.LARGEST:
@@ -128,6 +128,8 @@ class Photographs:
         starts, sizes, end = np.zeros(len(self), np.int64), np.zeros((len(self), 2), np.int64), 0
         for i, picture in enumerate(self._decoded(log)):
             if picture is not None:
+                if picture.size != 3 * self._pixels[self.paths[i]]:
+                    return None  # the file has a picture of another size than its header says
                 starts[i], sizes[i], start, end = end, picture.shape[:2], end, end + picture.size // 3
                 pixels[start:end] = picture.reshape(-1, 3)
         kept = [self._first_usable(i) for i in range(len(self))]
@@ -135,14 +137,14 @@ class Photographs:
 
     def _decoded(self, log: Callable[[str], None]) -> Iterator[np.ndarray | None]:
         """Yields every photograph (H, W, 3), uint8, or None for one that turns out to be damaged."""
-        told = time.monotonic()
+        tell_at = time.monotonic() + 2
         with ThreadPoolExecutor(WORKERS) as pool:
             read = ahead(lambda path: self._attempt(decode, path), self.paths, pool, depth=2 * WORKERS)
             for count, picture in enumerate(read, start=1):
                 yield picture
-                if time.monotonic() - told > 10:
+                if time.monotonic() > tell_at:
                     log(f"{count} of {len(self)} photographs are decoded")
-                    told = time.monotonic()
+                    tell_at = time.monotonic() + 10
 
     def validation_pairs(self, task: Task, patch_size: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
         """Returns the degraded and the clean central crop of each photograph."""
@@ -183,13 +185,10 @@ class Photographs:
         if path in self.skipped:
             return None
         try:
-            picture = read(path)
-            if picture.size != 3 * self._pixels[path]:
-                raise images.ImageError("it is not of the size that its header says")
+            return read(path)
         except images.ImageError as error:
             self._skip(path, str(error))
             return None
-        return picture
 
 
 _ALL_DAMAGED = "every photograph turned out to be damaged"
