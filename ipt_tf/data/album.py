@@ -13,6 +13,9 @@ Tensor = Any
 LARGEST = 2**30
 """Pixels that an album may hold: 3 GB."""
 
+ALIGNMENT = 64
+"""Bytes of which addresses are multiples that frameworks take as they are."""
+
 
 class Album(NamedTuple):
     """Photographs one after the other.
@@ -47,6 +50,13 @@ class Album(NamedTuple):
         down, right = np.where(is_up, -widths, widths), np.where(is_left, -1, 1)
         down, right = np.where(is_across, right, down), np.where(is_across, down, right)
         return np.stack([self.starts[pictures] + top * widths + left, down, right], axis=1).astype(np.int32)
+
+
+def empty(count: int) -> np.ndarray:
+    """Returns an array for so many pixels (count, 3), uint8, at an aligned address."""
+    room = np.empty(3 * count + ALIGNMENT, np.uint8)
+    start = -room.ctypes.data % ALIGNMENT
+    return room[start : start + 3 * count].reshape(count, 3)
 
 
 def crops(pixels: Tensor, walks: Tensor, side: int) -> Tensor:

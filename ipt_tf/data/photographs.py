@@ -124,7 +124,7 @@ class Photographs:
         total = sum(self._pixels[path] for path in self.paths)
         if total > album.LARGEST:
             return None
-        pixels = np.empty((total, 3), np.uint8)
+        pixels = album.empty(total)
         starts, sizes, end = np.zeros(len(self), np.int64), np.zeros((len(self), 2), np.int64), 0
         for i, picture in enumerate(self._decoded(log)):
             if picture is not None:

@@ -6,6 +6,7 @@ So a run that resumes at step N needs no saved state of the pipeline: it asks fo
 import functools
 from collections.abc import Callable, Sequence
 
+import numpy as np
 import tensorflow as tf
 
 from ipt_tf.data import album
@@ -128,7 +129,10 @@ def crops(
 
 
 def _from_album(feed: Feed, requests: Callable, sides: Sequence[int], size: int) -> tf.data.Dataset:
-    pixels, sides = tf.constant(feed.give_pixels()), tf.constant(sides)
+    array = feed.give_pixels()
+    assert array is not None
+    pixels, sides = _variable(array), tf.constant(sides)
+    del array  # not kept by the generator below
 
     def cut(task, positions, walks):
         places = album.places(walks, tf.range(sides[task]))
@@ -137,6 +141,13 @@ def _from_album(feed: Feed, requests: Callable, sides: Sequence[int], size: int)
     signature = tuple(tf.TensorSpec((None, *shape), tf.int32) for shape in ((), (size, 2), (size, 3)))
     places = tf.data.Dataset.from_generator(lambda: feed.walks(requests()), output_signature=signature)
     return places.unbatch().map(cut, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
+
+
+def _variable(array: np.ndarray) -> tf.Variable:
+    """Returns a variable of an array's values: one copy, where TensorFlow makes three if it is not aligned."""
+    if array.ctypes.data % album.ALIGNMENT == 0:
+        return tf.Variable(tf.experimental.dlpack.from_dlpack(array.__dlpack__()), trainable=False)
+    return tf.Variable(array, trainable=False)
 
 
 def _from_threads(feed: Feed, requests: Callable, size: int) -> tf.data.Dataset:
