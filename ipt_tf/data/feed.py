@@ -56,10 +56,10 @@ class Feed:
         self._on_processor = not all(runs_on_devices(task, patch_size) for task in tasks if task.degrade)
         self.album = None if self._on_processor else source.album(log)
 
-    def give_pixels(self) -> np.ndarray | None:
-        """Returns the pixels of the album, if there is one, and keeps them no longer: they go to the device."""
-        if self.album is None:
-            return None
+    def give_pixels(self) -> np.ndarray:
+        """Returns the pixels of the album, and keeps them no longer: they go to the device."""
+        assert self.album is not None
+        assert self.album.pixels is not None
         pixels, self.album = self.album.pixels, self.album._replace(pixels=None)
         return pixels
 

@@ -129,10 +129,7 @@ def crops(
 
 
 def _from_album(feed: Feed, requests: Callable, sides: Sequence[int], size: int) -> tf.data.Dataset:
-    array = feed.give_pixels()
-    assert array is not None
-    pixels, sides = _variable(array), tf.constant(sides)
-    del array  # not kept by the generator below
+    pixels, sides = _variable(feed.give_pixels()), tf.constant(sides)
 
     def cut(task, positions, walks):
         places = album.places(walks, tf.range(sides[task]))

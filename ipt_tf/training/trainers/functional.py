@@ -118,8 +118,7 @@ class Functional(ABC):
         """Starts to prepare the batches of the steps that are still to be done."""
         model, recipe = self.model, self._recipe
         self._feed = Feed(self._source, model.tasks, model.patch_size, recipe.seed, log)
-        pixels = self._feed.give_pixels()
-        self._pixels = None if pixels is None else self._put(pixels)
+        self._pixels = None if self._feed.album is None else self._put(self._feed.give_pixels())
         self._stream = self._feed.stream(
             micro_batches(
                 model.tasks, recipe.batch_size, recipe.seed, self.step, recipe.accumulate, self._share

@@ -99,9 +99,9 @@ class Distributed:
 
         self._stream = iter(self._strategy.distribute_datasets_from_function(of_worker))
 
-    def train(self, task: str, learning_rate: float, ema: float) -> tuple[float, float]:
-        """Takes one step of a task; returns its loss and the norm of its gradient."""
-        loss, norm = map(float, self._steps[task](self._stream, learning_rate, ema))
+    def train(self, task: str, learning_rate: float, ema: float) -> tuple[tf.Tensor, tf.Tensor]:
+        """Begins one step of a task; returns its loss and the norm of its gradient, which may still be computed."""
+        loss, norm = self._steps[task](self._stream, learning_rate, ema)
         self._position.assign_add(1)
         return loss, norm
 
