@@ -38,6 +38,7 @@ def rates(folder: Path, count: int, cores: int, batch_size: int = 16) -> tuple[f
     import tensorflow as tf
 
     from ipt_tf.data import Photographs, pipeline
+    from ipt_tf.data.feed import Feed
     from ipt_tf.tasks import OFFICIAL_TASKS
 
     tf.config.threading.set_intra_op_parallelism_threads(cores)
@@ -45,8 +46,12 @@ def rates(folder: Path, count: int, cores: int, batch_size: int = 16) -> tuple[f
     threads = tf.data.Options()
     threads.threading.private_threadpool_size = cores
     photographs, found = Photographs.of_folder(folder), []
-    for made, batches in ((pipeline.crops, count), (pipeline.batches, max(1, count // 8))):
-        dataset = made(photographs, OFFICIAL_TASKS, patch_size=48, batch_size=batch_size, seed=0)
+    feed = Feed(photographs, OFFICIAL_TASKS, patch_size=48, seed=0)
+    degraded = pipeline.batches(photographs, OFFICIAL_TASKS, patch_size=48, batch_size=batch_size, seed=0)
+    for dataset, batches in (
+        (pipeline.crops(feed, batch_size=batch_size), count),
+        (degraded, max(1, count // 8)),
+    ):
         stream = iter(dataset.with_options(threads))
         for _ in range(batches // 4):  # fills the pipeline
             next(stream)

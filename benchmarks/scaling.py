@@ -73,6 +73,7 @@ def worker_rate(options: argparse.Namespace) -> float:
     from benchmarks.train_step import make_step
     from ipt_tf import IPT
     from ipt_tf.data import Photographs, pipeline
+    from ipt_tf.data.feed import Feed
     from ipt_tf.model import presets
     from ipt_tf.training.recipes import Recipe
 
@@ -86,11 +87,8 @@ def worker_rate(options: argparse.Namespace) -> float:
 
     def share(context):
         return pipeline.crops(
-            photographs,
-            model.tasks,
-            patch_size=model.patch_size,
+            Feed(photographs, model.tasks, model.patch_size, seed=0),
             batch_size=recipe.batch_size,
-            seed=0,
             replicas=strategy.num_replicas_in_sync,
             share=(context.input_pipeline_id, context.num_input_pipelines),
         )

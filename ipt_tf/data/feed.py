@@ -52,7 +52,9 @@ class Feed:
         log: Callable[[str], None] = print,
     ):
         source.check(tasks, patch_size)
-        self._source, self._tasks, self._patch_size, self._seed = source, tasks, patch_size, seed
+        self.tasks, self.seed = tasks, seed
+        self.sides = patch_size * np.array([task.scale for task in tasks])  # of clean crops
+        self._source, self._patch_size = source, patch_size
         self._on_processor = not all(runs_on_devices(task, patch_size) for task in tasks if task.degrade)
         self.album = None if self._on_processor else source.album(log)
 
@@ -84,23 +86,22 @@ class Feed:
     def walks(self, requests: Iterator[Request]) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
         """Yields tasks (c,), words of the positions (c, n, 2) and walks (c, n, 3), int32, of c batches at once."""
         assert self.album is not None
-        sides = self._patch_size * np.array([task.scale for task in self._tasks])
         while chunk := list(itertools.islice(requests, TOGETHER)):
             tasks, positions = (
                 np.array([task for task, _ in chunk], np.int32),
                 np.array([at for _, at in chunk]),
             )
             count = positions.shape[1]
-            walks = self.album.walks(positions.ravel(), sides[tasks].repeat(count), self._seed)
+            walks = self.album.walks(positions.ravel(), self.sides[tasks].repeat(count), self.seed)
             yield tasks, words(positions).reshape(-1, count, 2), walks.reshape(-1, count, 3)
 
     def _crops(self, request: Request) -> tuple:
         index, positions = request
-        task, at = self._tasks[index], words(positions)
-        crops = self._source.crops(task, positions, self._patch_size, self._seed)
+        task, at = self.tasks[index], words(positions)
+        crops = self._source.crops(task, positions, self._patch_size, self.seed)
         if self._on_processor and len(crops) == 1:
             with on_processor():
-                inputs, _ = examples(task, self._seed, ops.convert_to_tensor(at), crops)
+                inputs, _ = examples(task, self.seed, ops.convert_to_tensor(at), crops)
                 crops = ops.convert_to_numpy(inputs), *crops
         return index, at, *crops
 

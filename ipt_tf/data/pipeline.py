@@ -52,12 +52,10 @@ def batches(
     Raises:
         ValueError: A batch cannot be dealt out equally, or the source cannot train these tasks.
     """
+    feed = Feed(source, tasks, patch_size, seed)
     made = crops(
-        source,
-        tasks,
-        patch_size=patch_size,
+        feed,
         batch_size=batch_size,
-        seed=seed,
         first_step=first_step,
         accumulate=accumulate,
         replicas=replicas,
@@ -81,31 +79,22 @@ def of_task(
 
 
 def crops(
-    source: Source,
-    tasks: Sequence[Task],
+    feed: Feed,
     *,
-    patch_size: int,
     batch_size: int,
-    seed: int,
     first_step: int = 0,
     accumulate: int = 1,
     replicas: int = 1,
     share: tuple[int, int] = (0, 1),
-    log: Callable[[str], None] = print,
 ) -> tf.data.Dataset:
-    """Returns what `batches` are made of, as it lies in the files.
-
-    Args:
-        log: Called with lines of progress while pictures are decoded.
-
-        The others are those of `batches`.
+    """Returns what `batches` are made of: the crops of a feed, dealt as `batches` deals them.
 
     Returns:
         tf.data.Dataset without end of the index of a task, the words of the positions (b, 2), and the clean crops,
         after degraded ones if the source has them (`Feed.of_one`).
 
     Raises:
-        ValueError: As `batches`.
+        ValueError: A batch cannot be dealt out equally.
     """
     pieces = accumulate * replicas
     if batch_size % pieces:
@@ -113,23 +102,22 @@ def crops(
             f"a batch of {batch_size} patches cannot be dealt into {accumulate} micro-batches for {replicas} replicas"
         )
     of_replica = batch_size // pieces
-    feed = Feed(source, tasks, patch_size, seed, log)
 
     def requests():
-        for task, positions in micro_batches(tasks, batch_size, seed, first_step, accumulate, share):
+        for task, positions in micro_batches(
+            feed.tasks, batch_size, feed.seed, first_step, accumulate, share
+        ):
             for start in range(0, len(positions), of_replica):
                 yield task, positions[start : start + of_replica]
 
-    if feed.album is not None:
-        dataset = _from_album(feed, requests, [patch_size * task.scale for task in tasks], of_replica)
-    else:
-        dataset = _from_threads(feed, requests, of_replica)
+    made = _from_threads if feed.album is None else _from_album
     # Said here, the strategies need not ask each other before every step whether there is one.
-    return dataset.apply(tf.data.experimental.assert_cardinality(tf.data.INFINITE_CARDINALITY)).prefetch(4)
+    endless = tf.data.experimental.assert_cardinality(tf.data.INFINITE_CARDINALITY)
+    return made(feed, requests, of_replica).apply(endless).prefetch(4)
 
 
-def _from_album(feed: Feed, requests: Callable, sides: Sequence[int], size: int) -> tf.data.Dataset:
-    pixels, sides = _variable(feed.give_pixels()), tf.constant(sides)
+def _from_album(feed: Feed, requests: Callable, size: int) -> tf.data.Dataset:
+    pixels, sides = _variable(feed.give_pixels()), tf.constant(feed.sides, tf.int32)
 
     def cut(task, positions, walks):
         places = album.places(walks, tf.range(sides[task]))

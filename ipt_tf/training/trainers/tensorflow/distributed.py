@@ -7,6 +7,7 @@ import keras
 import tensorflow as tf
 
 from ipt_tf.data import Source, pipeline
+from ipt_tf.data.feed import Feed
 from ipt_tf.model import checkpoints
 from ipt_tf.model.ipt import IPT
 from ipt_tf.training.recipes import Recipe
@@ -82,19 +83,16 @@ class Distributed:
     def feed(self, log: Callable[[str], None] = print) -> None:
         """Starts to make the batches of the steps that are still to be done."""
         first, replicas = self.step, self._strategy.num_replicas_in_sync
+        feed = Feed(self._source, self.model.tasks, self.model.patch_size, self._recipe.seed, log)
 
         def of_worker(context: tf.distribute.InputContext) -> tf.data.Dataset:
             return pipeline.crops(
-                self._source,
-                self.model.tasks,
-                patch_size=self.model.patch_size,
+                feed,
                 batch_size=self._recipe.batch_size,
-                seed=self._recipe.seed,
                 first_step=first,
                 accumulate=self._recipe.accumulate,
                 replicas=replicas,
                 share=(context.input_pipeline_id, context.num_input_pipelines),
-                log=log,
             )
 
         self._stream = iter(self._strategy.distribute_datasets_from_function(of_worker))
