@@ -36,9 +36,9 @@ ON_BACKENDS := tests/model/test_backends.py tests/training/test_trainers.py test
 	tests/test_degradations.py tests/test_jpeg.py
 
 test-backends: $(BACKENDS:%=%/.installed)  ## the network and training on PyTorch and JAX, without TensorFlow
-	KERAS_BACKEND=torch .venv-torch/bin/python -m pytest -m "not slow" $(ON_BACKENDS)
+	KERAS_BACKEND=torch .venv-torch/bin/python -m pytest -m "backends or everywhere" $(ON_BACKENDS)
 	KERAS_BACKEND=jax XLA_FLAGS=--xla_force_host_platform_device_count=2 JAX_COMPILATION_CACHE_DIR=.venv-jax/compiled \
-		.venv-jax/bin/python -m pytest -m "not slow" $(ON_BACKENDS)
+		.venv-jax/bin/python -m pytest -m "backends or everywhere" $(ON_BACKENDS)
 
 WITHOUT_TENSORFLOW := keras numpy pillow imagecodecs tifffile safetensors tqdm pytest
 

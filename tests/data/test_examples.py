@@ -14,6 +14,8 @@ EXPECTED = Path(__file__).parents[1] / "fixtures" / "training" / "examples.npz"
 NAMES = ["sr_x2", "sr_x3", "derain", "denoise_30", "denoise", "jpeg", "camera"]
 SIDE = 24
 
+pytestmark = pytest.mark.everywhere
+
 
 def crops(name):
     rng, side = np.random.default_rng(0), SIDE * tasks.find(name).scale

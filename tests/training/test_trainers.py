@@ -83,6 +83,7 @@ def assert_five_steps(found):
     assert_same(found, expected, atol=2e-6)
 
 
+@pytest.mark.everywhere
 def test_five_steps_are_those_of_the_fixture_that_tensorflow_wrote(train):
     assert_five_steps(train())
 
@@ -256,11 +257,13 @@ def train_on(degrade, photographs, folder):
     return five_steps.weights_of(model), five_steps.weights_of(trained)
 
 
+@pytest.mark.everywhere
 def test_a_task_that_degrades_with_numpy_is_fed_by_the_processor(photographs, tmp_path):
     before, after = train_on(darker, photographs, tmp_path)
     assert differs(after, before)
 
 
+@pytest.mark.everywhere
 @pytest.mark.parametrize("degrade", [noisy, frozen])
 def test_a_degradation_with_random_numbers_of_its_own_is_refused_by_name(photographs, tmp_path, degrade):
     with pytest.raises(ValueError, match="the degradation of task own draws random numbers of its own"):
