@@ -89,8 +89,8 @@ def test_a_url_without_a_hash_is_refused_and_nothing_is_fetched(weights):
 
 def test_no_network_and_no_such_file_are_said_in_a_line(weights, capsys, free_ports, tmp_path):
     path, sha256 = weights
-    (port,) = free_ports(1)
     with serving(path.parent) as (address, _):
+        (port,) = free_ports(1)  # only now: before, the server itself might be given it
         for url, reason in (
             (f"{address}/other.safetensors", "404"),
             (f"http://localhost:{port}/a.pt", "refused"),
