@@ -1,8 +1,10 @@
 """Pairs of a degraded and a clean picture on disk, as a user who has such pairs keeps them."""
 
+import copy
 import itertools
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Self
 
 import numpy as np
 from PIL import Image
@@ -61,17 +63,19 @@ class Pairs:
         """The degraded files' names, for the record of a run."""
         return [degraded.name for degraded, _ in self.paths]
 
-    def split(self, held_out: int, seed: int, fraction: float = 1.0) -> tuple["Pairs", "Pairs | None"]:
+    def split(self, held_out: int, seed: int, fraction: float = 1.0) -> tuple[Self, Self | None]:
         """Returns (a fraction of the pairs to train on, `held_out` others to validate on, or None if that is 0).
 
         Raises:
             ValueError: nothing would be left to train on.
         """
-        train, validation = (
-            Pairs([self.paths[i] for i in part], self.scale, self.patch_size, self._cache)
-            for part in sampling.divide(len(self), held_out, seed, fraction)
-        )
-        return train, validation if len(validation) else None
+        train, validation = sampling.divide(len(self), held_out, seed, fraction)
+        return self._part(train), self._part(validation) if validation else None
+
+    def _part(self, indices: Sequence[int]) -> Self:
+        part = copy.copy(self)
+        part.paths = [self.paths[i] for i in indices]
+        return part
 
     def check(self, tasks: Sequence[Task], patch_size: int) -> None:
         """Raises ValueError for several tasks, or one of another scale or patch size than these pairs."""

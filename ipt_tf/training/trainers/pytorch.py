@@ -53,9 +53,8 @@ class PyTorch(Functional):
         for parts in zip(*self._next(), strict=True):
             with torch.no_grad():
                 batch = self._examples(self.model.task(task), self._pixels, *map(self._put, parts))
-            with self._with(
-                task, weights, self._frozen
-            ):  # also where layers are computed again for the gradient
+            # The gradient too is in it, because layers may be computed again for that.
+            with self._with(task, weights, self._frozen):
                 loss = self._loss(task, *batch) / count
                 loss.backward()
             total = total + loss.detach()
